@@ -1,0 +1,1 @@
+"""Every record that crosses a process, and the topics and tables that carry them."""
