@@ -1,0 +1,1 @@
+"""Brokers that we start ourselves, and the topics on any broker."""
