@@ -1,0 +1,175 @@
+"""The API's home of confluent-kafka: appends commands, and tells how far the sinks are behind."""
+
+from collections.abc import Iterable
+from threading import Lock
+from time import monotonic
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the stubs do not re-export
+    AdminClient,
+    OffsetSpec,
+)
+
+from tollway.api.ports import Appended, TopicLag
+from tollway.api.problems import LogUnavailable
+from tollway.contract.command import Command, command_adapter
+from tollway.contract.topics import CHARGES, COMMANDS, CONTROL, DEADLETTER, LEDGER
+
+__all__ = ["KafkaCommandLog", "KafkaSinkLag"]
+
+CONFIRM_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
+# Up to here the records behind are counted one by one, above it by their offsets.
+COUNTED_RECORDS_MAX = 500
+
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the stubs lack it
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the stubs lack it
+_STORED_TOPICS = (CHARGES, LEDGER, CONTROL, COMMANDS, DEADLETTER)
+
+
+class KafkaCommandLog:
+    """Appends to `tollway.commands`, keyed by workspace, confirmed by all replicas."""
+
+    def __init__(self, brokers: str) -> None:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": brokers,
+                "client.id": "tollway-api",
+                "partitioner": "murmur2_random",
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "message.timeout.ms": int(CONFIRM_SECONDS * 1000) - 1000,
+            }
+        )
+
+    def append(self, command: Command) -> Appended:
+        confirmed: list[tuple[KafkaError | None, Message]] = []
+        try:
+            self._producer.produce(
+                COMMANDS.name,
+                key=command.workspace.encode(),
+                value=command_adapter.dump_json(command, exclude_none=True),
+                on_delivery=lambda error, message: confirmed.append((error, message)),
+            )
+        except (BufferError, KafkaException) as error:
+            raise LogUnavailable(f"the command was not written: {error}") from error
+        deadline = monotonic() + CONFIRM_SECONDS
+        # Another request's poll may serve our confirmation, so ours never waits for long.
+        while not confirmed and monotonic() < deadline:
+            self._producer.poll(0.01)
+        return _appended(confirmed, command.id)
+
+    def reachable(self) -> bool:
+        try:
+            self._producer.list_topics(COMMANDS.name, timeout=3.0)
+        except KafkaException:
+            return False
+        return True
+
+
+def _appended(confirmed: list[tuple[KafkaError | None, Message]], command_id: str) -> Appended:
+    if not confirmed:
+        raise LogUnavailable(
+            f"Kafka did not confirm command {command_id} within {CONFIRM_SECONDS:.0f} s; it may"
+            " still arrive, and sending it again is harmless"
+        )
+    error, message = confirmed[0]
+    partition, offset = message.partition(), message.offset()
+    if error is not None or partition is None or offset is None:
+        raise LogUnavailable(f"Kafka refused command {command_id}: {error}")
+    return Appended(topic=COMMANDS.name, partition=partition, offset=offset)
+
+
+class KafkaSinkLag:
+    """Compares what the sinks' group has committed with the ends of their topics."""
+
+    def __init__(self, brokers: str, group: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": brokers})
+        # It reads the group's offsets and never subscribes, so it takes no partition from a sink.
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        self._lock = Lock()
+
+    def topics(self) -> list[TopicLag]:
+        """Records that each topic's sink has not stored; raises `LogUnavailable`."""
+        with self._lock:
+            try:
+                return self._topics()
+            except KafkaException as error:
+                raise LogUnavailable(f"Kafka did not answer: {error}") from error
+
+    def _topics(self) -> list[TopicLag]:
+        known = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
+        partitions = [
+            TopicPartition(topic.name, partition)
+            for topic in _STORED_TOPICS
+            if topic.name in known
+            for partition in known[topic.name].partitions
+        ]
+        starts = self._starts(partitions)
+        ends = self._offsets(partitions, _LATEST)
+        behind = dict.fromkeys((topic.name for topic in _STORED_TOPICS if topic.name in known), 0)
+        for at in partitions:
+            where = (at.topic, at.partition)
+            behind[at.topic] += self._records_between(at, starts[where], ends[where])
+        return [TopicLag(topic=topic, records=records) for topic, records in behind.items()]
+
+    def _starts(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
+        firsts = self._offsets(partitions, _EARLIEST)
+        committed = self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
+        return {
+            (at.topic, at.partition): max(at.offset, firsts[at.topic, at.partition])
+            for at in committed
+        }
+
+    def _offsets(
+        self, partitions: Iterable[TopicPartition], spec: OffsetSpec
+    ) -> dict[tuple[str, int], int]:
+        futures = self._admin.list_offsets(
+            dict.fromkeys(partitions, spec),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=ANSWER_SECONDS,
+        )
+        return {
+            (at.topic, at.partition): future.result(ANSWER_SECONDS).offset
+            for at, future in futures.items()
+        }
+
+    def _records_between(self, at: TopicPartition, start: int, end: int) -> int:
+        """Transactions leave markers that have offsets and are no records: so near the end count.
+
+        A reader that has read everything therefore still stands before the last marker.
+        """
+        if not 0 < end - start <= COUNTED_RECORDS_MAX:
+            return max(0, end - start)
+        self._consumer.assign([TopicPartition(at.topic, at.partition, start)])
+        deadline = monotonic() + ANSWER_SECONDS
+        records = 0
+        while monotonic() < deadline:
+            message = self._consumer.poll(ANSWER_SECONDS)
+            error = message.error() if message is not None else None
+            if message is None or error is not None:
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                break
+            records += 1
+        self._consumer.unassign()
+        return records

@@ -1,0 +1,62 @@
+"""What the API asks of the world, as narrow Protocols, and the parts that every door shares."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tollway.api.settings import ApiSettings
+from tollway.contract.command import Command
+
+__all__ = ["Appended", "CommandLog", "Parameters", "Parts", "Row", "SinkLag", "Store", "TopicLag"]
+
+Row = Mapping[str, object]
+Parameters = Mapping[str, str | int | Sequence[str]]
+
+
+class Store(Protocol):
+    """Where questions in SQL are answered; values go in as `parameters` only."""
+
+    def query(self, sql: str, parameters: Parameters) -> list[Row]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appended:
+    """Where a confirmed record stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class CommandLog(Protocol):
+    """The log of commands; an append has happened when it returns."""
+
+    def append(self, command: Command) -> Appended: ...
+
+    def reachable(self) -> bool: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicLag:
+    """How many records of a topic the sinks have not stored yet."""
+
+    topic: str
+    records: int
+
+
+class SinkLag(Protocol):
+    def topics(self) -> list[TopicLag]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What `create_app` was given, for each group of doors."""
+
+    settings: ApiSettings
+    store: Store
+    command_log: CommandLog
+    sink_lag: SinkLag
+    now_ms: Callable[[], int]
+
+    def workspace(self, asked: str | None) -> str:
+        return asked or self.settings.workspace
