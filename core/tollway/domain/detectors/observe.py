@@ -50,15 +50,7 @@ def observe(
     seen = _money(watch, profile, norm, time_ms, cost_pico)
     if kind == "llm":
         return _model_call(watch, profile, event, context_window, seen)
-    if kind == "tool":
-        if profile.retry:
-            answered(watch.prompts, event)
-            sighting = called_again(watch.calls, profile, event)
-            if sighting is not None:
-                seen = _and(seen, sighting)
-        if profile.amplification:
-            returned(watch.results, profile, event)
-    return seen
+    return _tool_call(watch, profile, event, seen) if kind == "tool" else seen
 
 
 def _and(seen: list[Sighting] | None, sighting: Sighting) -> list[Sighting]:
@@ -112,9 +104,28 @@ def _model_call(
         if sighting is not None:
             seen = _and(seen, sighting)
     if profile.amplification:
-        sighting = read(watch.results, profile, event)
+        results = watch.results
+        results.call_tokens = event.output_tokens
+        if results.largest_tokens and event.input_tokens:
+            sighting = read(results, profile, event.input_tokens)
+            if sighting is not None:
+                seen = _and(seen, sighting)
+    return seen
+
+
+def _tool_call(
+    watch: RunWatch, profile: Profile, event: UsageEvent, seen: list[Sighting] | None
+) -> list[Sighting] | None:
+    if profile.retry:
+        answered(watch.prompts, event)
+        sighting = called_again(watch.calls, profile, event)
         if sighting is not None:
             seen = _and(seen, sighting)
+    if profile.amplification:
+        results = watch.results
+        results.count += 1
+        if event.result_tokens >= profile.amplification_result_tokens:
+            returned(results, profile, event)
     return seen
 
 

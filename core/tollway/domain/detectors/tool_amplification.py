@@ -97,13 +97,8 @@ def multiplied(results: Results, profile: Profile, event: UsageEvent) -> Sightin
 
 def returned(results: Results, profile: Profile, event: UsageEvent) -> None:
     """Production: keeps a large result until a model call shows how much of its prompt it is."""
-    results.count += 1
     tokens = event.result_tokens
-    if (
-        tokens < profile.amplification_result_tokens
-        or tokens <= results.largest_tokens
-        or results.count <= profile.amplification_skip_results
-    ):
+    if tokens <= results.largest_tokens or results.count <= profile.amplification_skip_results:
         return
     call = event.input_tokens or results.call_tokens
     if tokens * 100 >= call * profile.amplification_percent:
@@ -112,21 +107,21 @@ def returned(results: Results, profile: Profile, event: UsageEvent) -> None:
         results.largest_call_tokens = call
 
 
-def read(results: Results, profile: Profile, event: UsageEvent) -> Sighting | None:
-    """Production: the model call after a large result."""
-    results.call_tokens = event.output_tokens
-    tokens = results.largest_tokens
-    prompt = event.input_tokens
-    if tokens == 0 or prompt == 0:
-        return None
-    tool, call = quoted(results.largest_tool), results.largest_call_tokens
+def read(results: Results, profile: Profile, prompt: int) -> Sighting | None:
+    """Production: the prompt of the model call after a large result."""
+    tool, tokens, call = results.largest_tool, results.largest_tokens, results.largest_call_tokens
     results.largest_tool, results.largest_tokens, results.largest_call_tokens = "", 0, 0
     if tokens * 100 < prompt * profile.amplification_prompt_percent:
         return None
     share = tokens * 100 // prompt
     message = (
-        f"a result of tool {tool} has {tokens} tokens, {share} % of the next prompt of {prompt};"
-        f" the call had {call}"
+        f"a result of tool {quoted(tool)} has {tokens} tokens, {share} % of the next prompt of"
+        f" {prompt}; the call had {call}"
     )
-    evidence = {"tool": tool, "result": str(tokens), "call": str(call), "input": str(prompt)}
+    evidence = {
+        "tool": quoted(tool),
+        "result": str(tokens),
+        "call": str(call),
+        "input": str(prompt),
+    }
     return Sighting(_NAME, "warn", message, evidence)
