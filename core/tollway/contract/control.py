@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from tollway.contract.subjects import Subject, encode_subject
+from tollway.contract.subjects import Subject, encode_name, encode_subject
 
 __all__ = [
     "Action",
@@ -97,9 +97,10 @@ def control_key(record: ControlRecord) -> str:
     """The record's key: compaction keeps the newest record of each."""
     match record:
         case Decision():
-            return f"{record.workspace}|{encode_subject(record.subject)}|{record.rule}"
+            subject = encode_subject(record.subject)
+            return f"{encode_name(record.workspace)}|{subject}|{record.rule}"
         case Finding():
-            run = f"{record.agent}/{record.session or ''}"
-            return f"{record.workspace}|{run}|finding:{record.detector}"
+            run = f"{encode_name(record.agent)}/{encode_name(record.session or '')}"
+            return f"{encode_name(record.workspace)}|{run}|finding:{record.detector}"
         case Heartbeat():
             return f"heartbeat|{record.partition}"

@@ -5,6 +5,8 @@ worker's alone. A tombstone (null value) means that the key has left the state. 
 entries money is an integer with `_pico` in its name; in what feeds tables, a decimal string.
 """
 
+from typing import Any
+
 import msgspec
 
 from tollway.contract.control import Decision
@@ -71,12 +73,16 @@ class SpendEntry(
     customer: str = ""
     cost: str
     events: int = 0
+    # Calls of models and tools among the events.
+    calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     unpriced_events: int = 0
-    # The usage offset of the books that wrote it; rises with each write of the same key.
+    # The minute of log time of its last change: when it leaves is a function of the log.
+    touched_minute: int = 0
+    # (generation << 48) + usage offset + 1 of the books that wrote it: rises with each write.
     version: int
 
 
@@ -106,6 +112,8 @@ class AccountEntry(
     # For rolling windows: [bucket number, pico-dollars, tokens, calls], oldest first.
     buckets: list[list[int]] = []
     last_event_ms: int = 0
+    # Log time of its last change.
+    touched_ms: int = 0
     partition: int
     generation: int
     version: int
@@ -119,9 +127,12 @@ class SessionEntry(
     workspace: str
     session: str
     agent: str
+    parent: str
+    tokens: int
+    calls: int
     last_event_ms: int
-    # Fields of `tollway.domain.sessions.Session`, in its order.
-    state: msgspec.Raw
+    # What the detectors remember: `RunWatch.pack`.
+    watch: list[Any]  # packed state, of no other meaning than to its owner
 
 
 class ProducerEntry(
@@ -163,12 +174,12 @@ class HistoryEntry(
 
 
 class NormEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="norm"):
-    """What one agent's finished runs and events usually cost, in pico-dollars, newest last."""
+    """What one agent's finished runs and events usually cost."""
 
     workspace: str
     agent: str
-    runs_pico: list[int]
-    events_pico: list[int]
+    # `Norm.pack`.
+    norm: list[Any]  # packed state, of no other meaning than to its owner
     last_event_ms: int
 
 
@@ -182,6 +193,8 @@ class DocumentEntry(
     name: str
     document: msgspec.Raw
     commands_offset: int
+    # The log time at which it was first set; an edit keeps it.
+    since_ms: int
 
 
 class DecisionEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="decision"):

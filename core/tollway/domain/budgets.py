@@ -1,0 +1,267 @@
+"""Budgets at work: accounts of what a subject spent in a window, and the thresholds it crosses."""
+
+from tollway.contract.command import Budget, rolling_duration
+from tollway.contract.ledger_entries import AccountEntry, LedgerEntry
+from tollway.contract.moments import format_ms
+from tollway.contract.money import format_usd, parse_usd
+from tollway.contract.subjects import DIMENSIONS, Subject, encode_name, encode_subject
+from tollway.domain.calendar import FOREVER_MS, window_bounds
+from tollway.domain.stateful import Stateful
+
+__all__ = ["NEVER", "ROLLING_BUCKETS", "Account", "Purse", "Rule"]
+
+# A mark that no amount reaches.
+NEVER = 1 << 120
+# A rolling window moves on in steps of this part of its length: it counts between 60 and 61 parts.
+ROLLING_BUCKETS = 60
+
+USD, TOKENS, CALLS = 0, 1, 2
+UNITS = ("usd", "tokens", "calls")
+
+
+class Rule:
+    """A budget made ready: integers for its marks, its dimensions in a fixed order."""
+
+    __slots__ = (
+        "bucket_ms",
+        "budget",
+        "dimensions",
+        "fixed",
+        "limit",
+        "marks",
+        "name",
+        "rolling_ms",
+        "since_ms",
+        "unit",
+        "window",
+        "workspace",
+        "zone",
+    )
+
+    def __init__(self, workspace: str, budget: Budget, since_ms: int) -> None:
+        self.workspace = workspace
+        self.budget = budget
+        self.name = f"budget:{budget.id}"
+        # When it was made, in log time: windows that had ended by then have no account.
+        self.since_ms = since_ms
+        self.window = budget.window
+        self.zone = budget.zone
+        length = rolling_duration(budget.window)
+        self.rolling_ms = 0 if length is None else int(length.total_seconds()) * 1000
+        self.bucket_ms = max(1, self.rolling_ms // ROLLING_BUCKETS)
+        self.dimensions: tuple[str, ...] = tuple(d for d in DIMENSIONS if d in budget.match)
+        self.fixed: dict[str, str] = {
+            name: value for name, value in budget.match.items() if value != "*"
+        }
+        self.unit, self.limit = _limit(budget)
+        self.marks: list[int] = [
+            -(-percent * self.limit // 100) for percent in budget.thresholds_percent
+        ]
+
+    def action_at(self, percent: int) -> str:
+        return "block" if percent >= 100 and self.budget.action == "block" else "warn"
+
+    def counts_alike(self, other: "Rule") -> bool:
+        """Whether the accounts of the other count the same, so that an edit keeps them."""
+        return (
+            self.budget.match == other.budget.match
+            and self.window == other.window
+            and self.zone == other.zone
+        )
+
+    def text(self, amount: int) -> str:
+        return format_usd(amount) if self.unit == USD else str(amount)
+
+
+def _limit(budget: Budget) -> tuple[int, int]:
+    if budget.limit_usd is not None:
+        return USD, parse_usd(budget.limit_usd)
+    if budget.limit_tokens is not None:
+        return TOKENS, budget.limit_tokens
+    assert budget.limit_calls is not None
+    return CALLS, budget.limit_calls
+
+
+class Account(Stateful):
+    """What one subject of a budget spent in one window."""
+
+    __slots__ = (
+        "buckets",
+        "calls",
+        "end_ms",
+        "fired",
+        "last_ms",
+        "next_mark",
+        "partition",
+        "rule",
+        "spent",
+        "start_ms",
+        "subject",
+        "subject_text",
+        "tokens",
+        "touched_ms",
+    )
+
+    spent: int
+    tokens: int
+    calls: int
+    next_mark: int
+    fired: int
+    buckets: list[list[int]]
+
+    def __init__(
+        self, rule: Rule, subject: Subject, start_ms: int, end_ms: int, partition: int
+    ) -> None:
+        super().__init__()
+        self.rule = rule
+        self.subject = subject
+        self.subject_text = encode_subject(subject)
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+        self.partition = partition
+        self.spent = 0
+        self.tokens = 0
+        self.calls = 0
+        self.last_ms = 0
+        # Log time of the last change.
+        self.touched_ms = 0
+        # How many thresholds have fired; the next one to fire stands at `next_mark`.
+        self.fired = 0
+        self.next_mark = rule.marks[0]
+        # Of a rolling window: [bucket number, pico-dollars, tokens, calls], oldest first.
+        self.buckets = []
+
+    def amount(self) -> int:
+        unit = self.rule.unit
+        return self.spent if unit == USD else self.tokens if unit == TOKENS else self.calls
+
+    def add(self, cost: int, tokens: int, calls: int, at_ms: int) -> None:
+        self.spent += cost
+        self.tokens += tokens
+        self.calls += calls
+        if at_ms > self.last_ms:
+            self.last_ms = at_ms
+        if self.rule.rolling_ms:
+            self._roll(cost, tokens, calls, at_ms)
+
+    def _roll(self, cost: int, tokens: int, calls: int, at_ms: int) -> None:
+        number = at_ms // self.rule.bucket_ms
+        buckets = self.buckets
+        at = len(buckets)
+        while at and buckets[at - 1][0] > number:
+            at -= 1
+        if at and buckets[at - 1][0] == number:
+            bucket = buckets[at - 1]
+            bucket[1] += cost
+            bucket[2] += tokens
+            bucket[3] += calls
+        else:
+            buckets.insert(at, [number, cost, tokens, calls])
+        self.forget_before(self.last_ms)
+
+    def forget_before(self, now_ms: int) -> None:
+        """Lets the buckets of a rolling window go that have left it by `now_ms`."""
+        oldest = (now_ms - self.rule.rolling_ms) // self.rule.bucket_ms
+        while self.buckets and self.buckets[0][0] < oldest:
+            _, cost, tokens, calls = self.buckets.pop(0)
+            self.spent -= cost
+            self.tokens -= tokens
+            self.calls -= calls
+        if self.fired and self.amount() < self.rule.marks[self.fired - 1]:
+            self.rearm()
+
+    def rearm(self) -> None:
+        """Sets which thresholds count as fired from the amount alone; after an edit, or a roll."""
+        amount = self.amount()
+        self.set_fired(sum(1 for mark in self.rule.marks if amount >= mark))
+
+    def set_fired(self, count: int) -> None:
+        marks = self.rule.marks
+        self.fired = count
+        self.next_mark = marks[count] if count < len(marks) else NEVER
+
+    def cross(self) -> int:
+        """Fires the next threshold if the amount has reached it: its percent, else 0."""
+        if self.amount() < self.next_mark:
+            return 0
+        percent = self.rule.budget.thresholds_percent[self.fired]
+        self.set_fired(self.fired + 1)
+        return percent
+
+    def lapses_ms(self, mark: int, idle_end_ms: int) -> int:
+        """When a verdict at `mark` lapses by itself; `FOREVER_MS` for never."""
+        if self.rule.rolling_ms:
+            left = self.amount()
+            for number, *amounts in self.buckets:
+                left -= amounts[self.rule.unit]
+                if left < mark:
+                    return (number + 1) * self.rule.bucket_ms + self.rule.rolling_ms
+            return self.last_ms + self.rule.rolling_ms
+        if self.rule.window == "run":
+            return idle_end_ms
+        return self.end_ms
+
+    def key(self) -> str:
+        workspace = encode_name(self.rule.workspace)
+        return f"account|{workspace}|{self.rule.name}|{self.subject_text}|{self.start_ms}"
+
+    def entry(self, stamp: int) -> LedgerEntry:
+        bounded = self.end_ms != FOREVER_MS
+        return AccountEntry(
+            workspace=self.rule.workspace,
+            budget_id=self.rule.budget.id,
+            subject=self.subject,
+            window=self.rule.window,
+            window_start=format_ms(self.start_ms) if bounded else None,
+            window_end=format_ms(self.end_ms) if bounded else None,
+            spent=format_usd(self.spent),
+            tokens=self.tokens,
+            calls=self.calls,
+            fired_percent=self.rule.budget.thresholds_percent[: self.fired],
+            buckets=self.buckets,
+            last_event_ms=self.last_ms,
+            touched_ms=self.touched_ms,
+            partition=self.partition,
+            generation=stamp >> 48,
+            version=stamp,
+        )
+
+
+class Purse:
+    """One subject of one budget: its accounts by window, the current one at hand."""
+
+    __slots__ = ("accounts", "current", "end_ms", "partition", "rule", "start_ms", "subject")
+
+    accounts: dict[int, Account]
+    current: Account | None
+    start_ms: int
+    end_ms: int
+
+    def __init__(self, rule: Rule, subject: Subject, partition: int) -> None:
+        self.rule = rule
+        self.subject = subject
+        self.partition = partition
+        self.accounts = {}
+        # Nothing lies in an empty window, so the first event looks the account up.
+        self.current = None
+        self.start_ms = 0
+        self.end_ms = 0
+
+    def find(self, at_ms: int) -> Account | None:
+        """The account of the window that holds `at_ms`.
+
+        None where that window had ended when the budget was made.
+        """
+        if self.rule.rolling_ms:
+            start, end = 0, FOREVER_MS
+        else:
+            start, end = window_bounds(self.rule.window, self.rule.zone, at_ms)
+        if end <= self.rule.since_ms:
+            return None
+        account = self.accounts.get(start)
+        if account is None:
+            account = Account(self.rule, self.subject, start, end, self.partition)
+            self.accounts[start] = account
+        if start >= self.start_ms:
+            self.current, self.start_ms, self.end_ms = account, start, end
+        return account

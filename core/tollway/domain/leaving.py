@@ -1,0 +1,147 @@
+"""What leaves the state, and when: minutes, runs, producers, accounts and history, by log time."""
+
+from tollway.domain.budgets import Account
+from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
+from tollway.domain.dedup import HORIZON_HOURS, Producer
+from tollway.domain.detectors import RUN_IDLE_MS, RunWatch, finish
+from tollway.domain.spend import CARRIED, Hour, Minute
+from tollway.domain.stateful import Changes, Wheel
+from tollway.domain.verdicts import Verdicts
+from tollway.domain.workspaces import Run, Workspace
+
+__all__ = ["SESSION_IDLE_MS", "Sweeper"]
+
+MINUTE_IDLE = 15
+RUN_IDLE_MINUTES = RUN_IDLE_MS // MINUTE_MS
+SESSION_IDLE_MS = 7 * 24 * HOUR_MS
+PRODUCER_IDLE_HOURS = 7 * 24
+HISTORY_HOURS = 35 * 24
+
+
+class Sweeper:
+    """Turns the wheels of a partition when log time moves on."""
+
+    __slots__ = (
+        "accounts",
+        "changes",
+        "history",
+        "hour",
+        "minutes",
+        "producers",
+        "runs",
+        "sessions",
+        "verdicts",
+        "workspaces",
+    )
+
+    def __init__(
+        self, changes: Changes, verdicts: Verdicts, workspaces: dict[str, Workspace]
+    ) -> None:
+        self.changes = changes
+        self.verdicts = verdicts
+        self.workspaces = workspaces
+        self.minutes = Wheel()
+        self.runs = Wheel()
+        self.sessions = Wheel()
+        self.producers = Wheel()
+        self.accounts = Wheel()
+        self.history = Wheel()
+        self.hour = 0
+
+    def turn(self, now_ms: int) -> None:
+        """Lets go whatever is due; called whenever the minute of log time changes."""
+        minute = now_ms // MINUTE_MS
+        self.verdicts.turn(now_ms)
+        for piece in self.minutes.turn(minute):
+            assert isinstance(piece, Minute)
+            self._fold(piece)
+        for piece in self.runs.turn(minute):
+            assert isinstance(piece, Run)
+            self.finish(self.workspaces[piece.workspace], piece)
+            self.sessions.put(piece, (piece.last_ms + SESSION_IDLE_MS) // HOUR_MS + 1)
+        if minute // 60 != self.hour:
+            self.hour = minute // 60
+            self._turn_hour(self.hour)
+
+    def keep_minute(self, minute: Minute) -> None:
+        self.minutes.put(minute, minute.touched + MINUTE_IDLE + 1)
+
+    def keep_run(self, run: Run, now_ms: int) -> None:
+        self.runs.put(run, now_ms // MINUTE_MS + RUN_IDLE_MINUTES + 1)
+
+    def keep_producer(self, producer: Producer, now_ms: int) -> None:
+        self.producers.put(producer, now_ms // HOUR_MS + PRODUCER_IDLE_HOURS + 1)
+
+    def keep_account(self, account: Account, now_ms: int) -> None:
+        """Calendar windows leave when no event can be booked into them any more."""
+        rule = account.rule
+        if account.end_ms < FOREVER_MS:
+            slot = account.end_ms // HOUR_MS + HORIZON_HOURS + 1
+        elif rule.window == "run":
+            slot = (now_ms + SESSION_IDLE_MS) // HOUR_MS + 1
+        elif rule.rolling_ms:
+            slot = (now_ms + rule.rolling_ms) // HOUR_MS + HORIZON_HOURS + 1
+        else:
+            return
+        if account.slot != slot:
+            self.accounts.put(account, slot)
+
+    def keep_hour(self, hour: Hour) -> None:
+        if hour.hour != CARRIED:
+            self.history.put(hour, hour.hour + HISTORY_HOURS + 1)
+
+    def finish(self, workspace: Workspace, run: Run) -> None:
+        """Counts a run once among those that say what a run of its agent usually costs."""
+        if not run.session:
+            # No run, so its end is a pause: what the detectors remember begins anew.
+            run.watch = RunWatch()
+            self.changes.touch(run)
+            return
+        norm = workspace.norms.get(run.agent)
+        if norm is not None and finish(run.watch, norm.norm):
+            norm.last_ms = run.last_ms
+            self.changes.touch(run)
+            self.changes.touch(norm)
+
+    def _fold(self, minute: Minute) -> None:
+        hour = minute.lane.close(minute)
+        self.changes.drop(minute)
+        self.changes.touch(hour)
+        self.keep_hour(hour)
+
+    def _turn_hour(self, hour: int) -> None:
+        stale: set[str] = set()
+        for piece in self.sessions.turn(hour):
+            assert isinstance(piece, Run)
+            workspace = self.workspaces[piece.workspace]
+            workspace.runs.pop((piece.session, piece.agent), None)
+            workspace.parents.pop(piece.session, None)
+            self.changes.drop(piece)
+            stale.add(piece.workspace)
+        for piece in self.producers.turn(hour):
+            assert isinstance(piece, Producer)
+            self.workspaces[piece.workspace].producers.pop(piece.producer, None)
+            self.changes.drop(piece)
+        for piece in self.accounts.turn(hour):
+            assert isinstance(piece, Account)
+            self._drop_account(piece)
+            stale.add(piece.rule.workspace)
+        for piece in self.history.turn(hour):
+            assert isinstance(piece, Hour)
+            self.changes.touch(piece.lane.carry(piece))
+            self.changes.drop(piece)
+        for name in stale:
+            # Routes may lead to what has left.
+            self.workspaces[name].routes.clear()
+
+    def _drop_account(self, account: Account) -> None:
+        workspace = self.workspaces[account.rule.workspace]
+        key = (account.rule.budget.id, account.subject_text)
+        purse = workspace.purses.get(key)
+        if purse is not None:
+            purse.accounts.pop(account.start_ms, None)
+            if purse.current is account:
+                purse.current, purse.start_ms, purse.end_ms = None, 0, 0
+            if not purse.accounts:
+                del workspace.purses[key]
+        self.changes.drop(account)

@@ -1,0 +1,291 @@
+"""The ledger of one partition: usage records in; charges, decisions, findings and state out.
+
+State is a function of the records alone: time is the running maximum of the broker's timestamps,
+and what leaves, leaves when that time passes, not when the books happen to be closed.
+"""
+
+from collections.abc import Sequence
+
+from tollway.contract.control import Decision, Finding
+from tollway.contract.deadletter import DeadLetter, Reason, dead_letter
+from tollway.contract.ledger_entries import LedgerEntry, PositionEntry
+from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
+from tollway.contract.money import MalformedMoney, parse_usd
+from tollway.contract.topics import USAGE, partition_of
+from tollway.contract.usage import UsageEvent
+from tollway.domain.booking import Booker
+from tollway.domain.calendar import HOUR_MS, MINUTE_MS
+from tollway.domain.charging import Booking
+from tollway.domain.dedup import Fingerprints, Producer, fingerprint
+from tollway.domain.leaving import Sweeper
+from tollway.domain.prices import PriceBook
+from tollway.domain.reading import Unreadable, read_usage
+from tollway.domain.stateful import Changes
+from tollway.domain.verdicts import Moment, Verdicts
+from tollway.domain.workspaces import Workspace
+
+__all__ = ["HORIZON_MS", "LATE_MINUTES", "Ledger", "stamp_of"]
+
+# Older events are booked at broker time: beyond it a duplicate could not be told any more.
+HORIZON_MS = 72 * HOUR_MS
+FUTURE_MS = 5 * MINUTE_MS
+# Minutes leave after this long without events; what comes for them later is late.
+LATE_MINUTES = 15
+
+COUNTS = (
+    "events",
+    "duplicates",
+    "dead_letters",
+    "late",
+    "skewed",
+    "clamped",
+    "unpriced",
+    "lost",
+    "missing",
+    "misrouted",
+)
+
+
+def stamp_of(generation: int, offset: int) -> int:
+    """The version of what books write that end at a usage offset: rises with both."""
+    return (generation << 48) + offset + 1
+
+
+class Ledger:
+    """`apply` records, take what came out, `close` the books; `restore` continues from them.
+
+    Not thread-safe: one owner calls it in order.
+    """
+
+    __slots__ = (
+        "booker",
+        "booking",
+        "buried",
+        "changes",
+        "charge_lines",
+        "commands_offset",
+        "counts",
+        "generation",
+        "log_minute",
+        "log_ms",
+        "misrouted",
+        "moment",
+        "partition",
+        "partitions",
+        "poison_run",
+        "prices",
+        "prints",
+        "sweeper",
+        "usage_offset",
+        "verdicts",
+        "workspaces",
+    )
+
+    charge_lines: list[bytes]
+    misrouted: list[tuple[str, bytes]]
+    buried: list[DeadLetter]
+    workspaces: dict[str, Workspace]
+    counts: dict[str, int]
+
+    def __init__(
+        self, partition: int, partitions: int, prices: PriceBook, generation: int = 1
+    ) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.generation = generation
+        self.prices = prices
+        self.changes = Changes()
+        self.prints = Fingerprints(self.changes)
+        self.verdicts = Verdicts(self.changes)
+        self.workspaces = {}
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.usage_offset = -1
+        self.commands_offset = -1
+        self.log_ms = 0
+        self.log_minute = 0
+        self.charge_lines = []
+        # Records of workspaces that live in another partition: (workspace, value), to send on.
+        self.misrouted = []
+        self.buried = []
+        # Unreadable records in a row, up to now.
+        self.poison_run = 0
+        self.moment = Moment(partition, generation)
+        self.booking = Booking(partition)
+        self.sweeper = Sweeper(self.changes, self.verdicts, self.workspaces)
+        self.booker = Booker(
+            self.changes, self.verdicts, prices, self.sweeper, self.moment, self.charge_lines
+        )
+
+    def apply(
+        self,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        offsets: Sequence[int],
+        stamps_ms: Sequence[int],
+    ) -> None:
+        """Applies records in order; those that are in the books already are passed over."""
+        applied = 0
+        for index, offset in enumerate(offsets):
+            if offset <= self.usage_offset:
+                continue
+            self.usage_offset = offset
+            applied += 1
+            if stamps_ms[index] > self.log_ms:
+                self._advance(stamps_ms[index])
+            value = values[index]
+            try:
+                self._take(read_usage(value), value, offset)
+                self.poison_run = 0
+            except Unreadable as why:
+                self._bury(why.reason, why.detail, offset, keys[index], value)
+        self.counts["events"] += applied
+
+    def _advance(self, stamp_ms: int) -> None:
+        """Moves time; what may leave by then leaves."""
+        self.log_ms = stamp_ms
+        self.moment.time_ms = stamp_ms
+        minute = stamp_ms // MINUTE_MS
+        if minute != self.log_minute:
+            hour = minute // 60
+            if hour != self.log_minute // 60:
+                self.prints.turn(hour)
+            self.log_minute = minute
+            self.sweeper.turn(stamp_ms)
+
+    def _bury(
+        self, reason: Reason, detail: str, offset: int, key: bytes | None, value: bytes | None
+    ) -> None:
+        self.counts["dead_letters"] += 1
+        self.poison_run += 1
+        self.buried.append(
+            dead_letter(
+                reason,
+                detail,
+                topic=USAGE.name,
+                partition=self.partition,
+                offset=offset,
+                time=format_ms(self.log_ms),
+                key=key,
+                value=value,
+            )
+        )
+
+    def _take(self, event: UsageEvent, value: bytes | None, offset: int) -> None:
+        try:
+            time_ms = parse_ms(event.time)
+            explicit = -1 if event.cost is None else _explicit(event.cost)
+        except MalformedMoment as why:
+            raise Unreadable("malformed_time", str(why)) from None
+        except MalformedMoney as why:
+            raise Unreadable("malformed_cost", str(why)) from None
+        workspace = self.workspaces.get(event.workspace)
+        if workspace is None:
+            if partition_of(event.workspace, self.partitions) != self.partition:
+                self._send_on(event.workspace, value)
+                return
+            workspace = self.open_workspace(event.workspace)
+        if not self._is_new(workspace, event, offset):
+            self.counts["duplicates"] += 1
+            return
+        booking = self.booking
+        booking.offset = offset
+        booking.log_ms = self.log_ms
+        booking.skewed = time_ms > self.log_ms + FUTURE_MS or time_ms < self.log_ms - HORIZON_MS
+        booking.booked_ms = self.log_ms if booking.skewed else time_ms
+        booking.late = booking.booked_ms // MINUTE_MS < self.log_minute - LATE_MINUTES
+        self.moment.offset = offset
+        self.moment.event_id = event.id
+        self.booker.book(workspace, event, booking, explicit)
+        self._count(event, booking)
+
+    def _count(self, event: UsageEvent, booking: Booking) -> None:
+        counts = self.counts
+        if booking.late:
+            counts["late"] += 1
+        if booking.skewed:
+            counts["skewed"] += 1
+        if booking.clamped:
+            counts["clamped"] += 1
+        if booking.state in {"unpriced", "conservative"}:
+            counts["unpriced"] += 1
+        if event.lost:
+            counts["lost"] += sum(event.lost.values())
+
+    def _send_on(self, workspace: str, value: bytes | None) -> None:
+        assert value is not None
+        self.counts["misrouted"] += 1
+        self.misrouted.append((workspace, value))
+
+    def open_workspace(self, name: str) -> Workspace:
+        workspace = self.workspaces.get(name)
+        if workspace is None:
+            workspace = Workspace(name)
+            self.workspaces[name] = workspace
+        return workspace
+
+    def _is_new(self, workspace: Workspace, event: UsageEvent, offset: int) -> bool:
+        producer, seq = event.producer, event.seq
+        if producer is not None and seq is not None:
+            track = workspace.producers.get(producer)
+            if track is None:
+                track = Producer(workspace.name, producer)
+                workspace.producers[producer] = track
+            if seq == track.next_seq:
+                track.next_seq = seq + 1
+            elif track.has_seen(seq):
+                return False
+            else:
+                before = track.missing()
+                track.see(seq)
+                self.counts["missing"] += track.missing() - before
+            if not track.dirty:
+                self.changes.touch(track)
+            if track.last_ms // HOUR_MS != self.log_ms // HOUR_MS:
+                self.sweeper.keep_producer(track, self.log_ms)
+            track.last_ms = self.log_ms
+        mark = fingerprint(event.workspace, event.source or "", event.id)
+        return self.prints.is_new(mark, self.log_minute // 60, offset)
+
+    def take_charges(self) -> list[bytes]:
+        """The lines charged since last asked."""
+        lines = self.charge_lines[:]
+        self.charge_lines.clear()
+        return lines
+
+    def take_verdicts(self) -> list[Decision | Finding]:
+        """What was decided and found since last asked, in the order in which it was."""
+        made = self.verdicts.made
+        self.verdicts.made = []
+        return made
+
+    def take_misrouted(self) -> list[tuple[str, bytes]]:
+        sent_on, self.misrouted = self.misrouted, []
+        return sent_on
+
+    def take_buried(self) -> list[DeadLetter]:
+        buried, self.buried = self.buried, []
+        return buried
+
+    def close(self) -> list[tuple[str, LedgerEntry | None]]:
+        """What must be written for these books to continue elsewhere, the position last."""
+        self.prints.close()
+        stamp = stamp_of(self.generation, self.usage_offset)
+        records = self.changes.take(stamp)
+        records.append(("position", self.position()))
+        return records
+
+    def position(self) -> PositionEntry:
+        return PositionEntry(
+            generation=self.generation,
+            usage_offset=self.usage_offset,
+            commands_offset=self.commands_offset,
+            log_time_ms=self.log_ms,
+            counts=dict(self.counts),
+        )
+
+
+def _explicit(cost: str) -> int:
+    pico = parse_usd(cost)
+    if pico < 0:
+        raise MalformedMoney(f"cost {cost!r} is negative; a correction is a command, not an event")
+    return pico

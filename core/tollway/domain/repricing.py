@@ -1,0 +1,62 @@
+"""A later price for what had none: adjustment charges, booked when the events happened."""
+
+from tollway.domain.calendar import FOREVER_MS
+from tollway.domain.charging import Booking, adjustment_line
+from tollway.domain.ledger import Ledger
+from tollway.domain.verdicts import lift
+from tollway.domain.workspaces import Pending, Unpriced, Workspace
+
+__all__ = ["reprice"]
+
+
+def reprice(ledger: Ledger, workspace: Workspace) -> None:
+    """Charges the difference for each waiting event that has a price by now."""
+    for key, unpriced in list(workspace.unpriced.items()):
+        still: list[Pending] = []
+        for pending in unpriced.waiting:
+            if not _adjust(ledger, workspace, pending):
+                still.append(pending)
+        priced = len(unpriced.waiting) - len(still)
+        if not priced:
+            continue
+        ledger.booker.pending -= priced
+        unpriced.waiting = still
+        unpriced.events -= priced
+        if still:
+            ledger.changes.touch(unpriced)
+        else:
+            del workspace.unpriced[key]
+            ledger.changes.drop(unpriced)
+            _allow(ledger, workspace, unpriced)
+
+
+def _adjust(ledger: Ledger, workspace: Workspace, pending: Pending) -> bool:
+    event = pending.event
+    rates = ledger.prices.rates_for(
+        workspace.name, event.provider, event.model or "", event.service_tier, pending.booked_ms
+    )
+    if rates is None:
+        return False
+    booking = Booking(ledger.partition)
+    booking.offset = pending.offset
+    booking.booked_ms = pending.booked_ms
+    booking.log_ms = ledger.log_ms
+    booking.cost_pico = rates.cost_pico(event) - pending.cost
+    booking.state, booking.source, booking.version = "priced", rates.source, rates.version
+    booker = ledger.booker
+    route = booker.route(workspace, event)
+    booker.correct(route, booking)
+    adjustment_id = f"{event.id}#price@{ledger.commands_offset}"
+    ledger.charge_lines.append(adjustment_line(route.head, event, booking, adjustment_id))
+    ledger.changes.drop(pending)
+    return True
+
+
+def _allow(ledger: Ledger, workspace: Workspace, unpriced: Unpriced) -> None:
+    subject = {"model": unpriced.model}
+    if unpriced.provider:
+        subject["provider"] = unpriced.provider
+    held = ledger.verdicts.stands(workspace.name, subject, "unpriced", ledger.log_ms)
+    if held is not None:
+        message = f"model {unpriced.model!r} has a price now"
+        ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
