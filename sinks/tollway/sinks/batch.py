@@ -33,8 +33,7 @@ class Batch:
         return self.records >= MAX_BATCH_RECORDS or self.size_bytes >= MAX_BATCH_BYTES
 
     def add(self, record: Record, now_s: float) -> None:
-        if self.began_s is None:
-            self.began_s = now_s
+        self.reach(record.place, record.offset + 1, now_s)
         try:
             self.lines.extend(rows_of(record))
         except MalformedRecord as error:
@@ -43,9 +42,14 @@ class Batch:
             line = raw_line(record, self._raw_life)
             if line is not None:
                 self.lines.append(line)
-        self.offsets[record.place] = record.offset + 1
         self.records += 1
         self.size_bytes += len(record.value or b"")
+
+    def reach(self, place: Place, offset: int, now_s: float) -> None:
+        """Once this batch is stored, reading goes on at `offset`."""
+        if self.began_s is None:
+            self.began_s = now_s
+        self.offsets[place] = offset
 
     def forget(self, lost: Iterable[Place]) -> None:
         """Leaves partitions to their next reader; rows of them already sent do no harm."""

@@ -29,7 +29,6 @@ _POLL_RECORDS: Final = 2000
 _QUEUED_KIB: Final = 16 * 1024
 _ASK_TIMEOUT_S: Final = 5.0
 _LETTERS_TIMEOUT_S: Final = 20.0
-_NO_OFFSET: Final = 0
 
 _log = logging.getLogger(__name__)
 
@@ -70,22 +69,23 @@ class KafkaSource:
         )
 
     def poll(self, timeout_s: float) -> Polled:
-        records = []
+        records: list[Record] = []
+        ends: dict[Place, int] = {}
         for message in self._consumer.consume(_POLL_RECORDS, timeout_s):
-            record = self._read(message)
+            record = self._read(message, ends)
             if record is not None:
                 self._reached[record.place] = record.offset + 1
                 records.append(record)
         lost, self._lost = self._lost, []
-        return Polled(records, lost)
+        return Polled(records, lost, ends)
 
-    def _read(self, message: Message) -> Record | None:
+    def _read(self, message: Message, ends: dict[Place, int]) -> Record | None:
         error = message.error()
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
                 if topic is not None and partition is not None and offset is not None:
-                    self._reached[(topic, partition)] = offset
+                    self._reached[(topic, partition)] = ends[(topic, partition)] = offset
             elif error.fatal():
                 raise KafkaException(error)
             else:
@@ -125,9 +125,8 @@ class KafkaSource:
     def lag(self) -> dict[str, int]:
         lag: dict[str, int] = {}
         for place in self._assigned:
-            ends = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-            low, high = ends or (_NO_OFFSET, _NO_OFFSET)
-            reached = self._reached.get(place, max(low, _NO_OFFSET))
+            low, high = self._marks(place, cached=True) or (0, 0)
+            reached = self._reached.get(place, max(low, 0))
             lag[place[0]] = lag.get(place[0], 0) + max(0, high - reached)
         return lag
 
@@ -144,15 +143,19 @@ class KafkaSource:
         ends = {}
         for place in self._assigned:
             try:
-                marks = self._consumer.get_watermark_offsets(
-                    TopicPartition(*place), timeout=_ASK_TIMEOUT_S
-                )
+                marks = self._marks(place)
             except KafkaException as error:
                 _log.warning("no end of %s/%d, so it is not waited for: %s", *place, error)
                 break
             if marks is not None:
                 ends[place] = marks[1]
         return ends
+
+    def _marks(self, place: Place, *, cached: bool = False) -> tuple[int, int] | None:
+        """The first and the next offset of a partition, as a reader of what is committed sees."""
+        return self._consumer.get_watermark_offsets(
+            TopicPartition(*place), timeout=_ASK_TIMEOUT_S, cached=cached
+        )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(each.topic, each.partition) for each in partitions]
@@ -168,16 +171,16 @@ class KafkaSource:
         for each in committed:
             if each.offset < 0:
                 continue
-            self._reached[(each.topic, each.partition)] = each.offset
-            marks = self._consumer.get_watermark_offsets(each, timeout=_ASK_TIMEOUT_S)
+            place = (each.topic, each.partition)
+            self._reached[place] = each.offset
+            marks = self._marks(place)
             if marks is not None and marks[0] > each.offset:
                 lost = marks[0] - each.offset
                 self._metrics.lost_records.labels(each.topic).inc(lost)
                 _log.error(
                     "%s/%d dropped %d records before they were stored: its retention is shorter"
                     " than the sinks were away",
-                    each.topic,
-                    each.partition,
+                    *place,
                     lost,
                 )
 

@@ -33,10 +33,15 @@ class CommitFailed(Exception):
 
 
 class Polled(msgspec.Struct, frozen=True):
-    """`lost` partitions belong to another reader now, or will be read again from their commit."""
+    """`lost` partitions belong to another reader now, or will be read again from their commit.
+
+    `ends` are offsets up to which a partition is read to its end: past the last record, because
+    the marks of transactions have offsets too.
+    """
 
     records: list[Record]
     lost: list[Place]
+    ends: dict[Place, int]
 
 
 class Source(Protocol):
@@ -121,6 +126,8 @@ class Pump:
         self._forget(polled.lost)
         for record in polled.records:
             self._gathering.add(record, now_s)
+        for place, offset in polled.ends.items():
+            self._gathering.reach(place, offset, now_s)
 
     def _forget(self, lost: Iterable[Place]) -> None:
         places = list(lost)

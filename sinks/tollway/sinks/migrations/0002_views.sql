@@ -11,6 +11,7 @@ SELECT
     connection,
     sum(spend.cost) AS cost,
     sum(spend.events) AS events,
+    sum(spend.calls) AS calls,
     sum(spend.input_tokens) AS input_tokens,
     sum(spend.output_tokens) AS output_tokens,
     sum(spend.cache_read_tokens) AS cache_read_tokens,
@@ -27,10 +28,12 @@ SELECT
     connection,
     agent,
     sum(charges.cost) AS cost,
-    countIf(kind IN ('llm', 'tool')) AS events,
+    countIf(kind IN ('llm', 'tool')) AS calls,
     sum(charges.input_tokens) AS input_tokens,
     sum(charges.output_tokens) AS output_tokens,
-    countIf(price_state = 'unpriced') AS unpriced_events
+    -- A later price is an adjustment of its own beside the event that had none.
+    toInt64(countIf(kind != 'adjustment' AND price_state IN ('unpriced', 'conservative')))
+        - toInt64(countIf(kind = 'adjustment')) AS unpriced_events
 FROM charges FINAL
 GROUP BY workspace, month, customer, connection, agent;
 
@@ -137,9 +140,11 @@ FROM
 )
 WHERE window != '';
 
--- Σ charges against each account of a budget in force, by calendar window, run or total. Rolling
--- windows are left out: their accounts keep no past. So are windows that ended before the budget
--- had its present shape: nobody kept an account of them.
+-- Σ charges against each account of a budget in force, by calendar window, run or total. Left out
+-- is what no account claims to know: rolling windows, which keep no past; windows that ended before
+-- the budget had its present shape; runs that began before it, unless a back-fill of runs covers
+-- them; and runs with children, whose spend counts to the parent by a lineage that charges do not
+-- hold.
 CREATE OR REPLACE VIEW audit_accounts AS
 WITH
     audited AS
@@ -160,6 +165,10 @@ WITH
         WHERE a.window = b.window
             AND arraySort(mapKeys(a.subject)) = b.dimensions
             AND (a.window_end IS NULL OR a.window_end > b.since)
+            AND (a.workspace, a.subject['session']) NOT IN
+            (
+                SELECT workspace, parent_session FROM charges WHERE parent_session != ''
+            )
     ),
     -- Zones differ from UTC by whole quarters of an hour, so quarters add up to any window.
     charged AS
@@ -206,4 +215,8 @@ FROM audited AS a
 LEFT JOIN charged AS c
     ON a.workspace = c.workspace AND a.dimensions = c.dimensions AND a.names = c.names
 GROUP BY
-    a.workspace, a.budget_id, a.subject, a.window, a.window_start, a.window_end, a.since, a.spent;
+    a.workspace, a.budget_id, a.dimensions, a.subject, a.window, a.window_start, a.window_end,
+    a.since, a.spent
+HAVING NOT has(a.dimensions, 'session')
+    OR (hasAll(['agent', 'session'], a.dimensions) AND a.window IN ('run', 'total'))
+    OR countIf(c.workspace != '' AND c.quarter < a.since) = 0;
