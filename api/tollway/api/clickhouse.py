@@ -1,6 +1,7 @@
 """The API's home of clickhouse-connect: questions, answered read-only and within limits."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -11,6 +12,9 @@ from tollway.api.problems import StoreUnavailable
 
 __all__ = ["ClickHouseStore", "connect_reader"]
 
+_CONNECT_SECONDS = 5
+# Longer than a query may run, so that ClickHouse ends it and says so.
+_ANSWER_SECONDS = 30
 # `readonly` last: after it nothing can be set. It also refuses file() and url(), which SQL may
 # otherwise call. On chDB settings belong to the connection, so a reader never shares a writer's.
 _LIMITS: Mapping[str, int | str] = {
@@ -23,11 +27,17 @@ _LIMITS: Mapping[str, int | str] = {
 
 def connect_reader(dsn: str) -> Client:
     """A read-only client; `dsn` is a server's or ``chdb:///path``, also beside an open writer."""
-    if dsn.startswith("chdb:"):
+    scheme = urlsplit(dsn).scheme
+    if scheme == "chdb":
         return clickhouse_connect.get_client(dsn=dsn, settings=dict(_LIMITS))
-    # Requests run at once in several threads, which one session of a server refuses.
     return clickhouse_connect.get_client(
-        dsn=dsn, settings=dict(_LIMITS), autogenerate_session_id=False
+        dsn=dsn,
+        interface="https" if scheme in {"https", "clickhouses"} else "http",
+        settings=dict(_LIMITS),
+        # Requests run at once in several threads, which one session of a server refuses.
+        autogenerate_session_id=False,
+        connect_timeout=_CONNECT_SECONDS,
+        send_receive_timeout=_ANSWER_SECONDS,
     )
 
 

@@ -25,8 +25,8 @@ from tollway.contract.topics import CHARGES, COMMANDS, CONTROL, DEADLETTER, LEDG
 
 __all__ = ["KafkaCommandLog", "KafkaSinkLag"]
 
-CONFIRM_SECONDS = 10.0
-ANSWER_SECONDS = 10.0
+CONFIRM_SECONDS = 6.0
+ANSWER_SECONDS = 5.0
 # Up to here the records behind are counted one by one, above it by their offsets.
 COUNTED_RECORDS_MAX = 500
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from tollway.api.pages import DEFAULT_PAGE, MAX_PAGE, Listing, Where, page
 from tollway.api.ports import Parts, Row
-from tollway.api.rows import as_moment, as_nullable, as_pico
+from tollway.api.rows import as_moment, as_nullable, as_pico, as_whole
 from tollway.api.spend import ALL_WORKSPACES
 from tollway.contract.money import format_usd
 
@@ -121,5 +121,4 @@ def _amount(value: object, unit: object) -> str | None:
     """Dollars with their twelve digits; counts as the whole numbers that they are."""
     if value is None:
         return None
-    pico = as_pico(value)
-    return format_usd(pico) if unit == "usd" else str(pico // 10**12)
+    return format_usd(as_pico(value)) if unit == "usd" else str(as_whole(value))

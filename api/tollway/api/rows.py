@@ -6,7 +6,7 @@ from decimal import Decimal
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
 
-__all__ = ["as_count", "as_moment", "as_ms", "as_nullable", "as_pico"]
+__all__ = ["as_count", "as_moment", "as_ms", "as_nullable", "as_pico", "as_whole"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -16,6 +16,13 @@ def as_pico(value: object) -> int:
     if not isinstance(value, Decimal):
         raise TypeError(f"{value!r} is not a Decimal column")
     return parse_usd(format(value, "f"))
+
+
+def as_whole(value: object) -> int:
+    """A `Decimal` column that holds a count."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{value!r} is not a Decimal column")
+    return int(value)
 
 
 def as_count(value: object) -> int:
