@@ -117,7 +117,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "acceleration_windows", "token_acceleration", None, 6, 1, MAX_PACE_WINDOWS,
-        "windows with spend that the mean is taken over; without as many there is no mean",
+        "so many last windows with spend make the mean",
+    ),
+    Parameter(
+        "acceleration_min_windows", "token_acceleration", None, 3, 1, MAX_PACE_WINDOWS,
+        "windows with spend before there is a mean",
     ),
     Parameter(
         "acceleration_floor_microusd", "token_acceleration", None, 1_000_000, 0, _MANY,
@@ -149,7 +153,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "priced events of the agent before their median says anything",
     ),
     Parameter(
-        "spike_floor_microusd", "spend_spike", None, 100_000, 0, _MANY,
+        "spike_floor_microusd", "spend_spike", None, 1_000_000, 0, _MANY,
         "an event that cost less than this many millionths of a dollar is never a spike",
     ),
 )  # fmt: skip

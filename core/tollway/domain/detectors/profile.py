@@ -17,6 +17,7 @@ class Profile:
     __slots__ = (
         "acceleration",
         "acceleration_floor_pico",
+        "acceleration_min_windows",
         "acceleration_percent",
         "acceleration_window_ms",
         "acceleration_windows",
@@ -110,6 +111,9 @@ class Profile:
         self.acceleration_percent: int = numbers["acceleration_percent"]
         self.acceleration_window_ms: int = numbers["acceleration_window_s"] * 1000
         self.acceleration_windows: int = numbers["acceleration_windows"]
+        self.acceleration_min_windows: int = min(
+            numbers["acceleration_min_windows"], self.acceleration_windows
+        )
         self.acceleration_floor_pico: int = (
             numbers["acceleration_floor_microusd"] * _PICO_PER_MICRO_USD
         )

@@ -105,8 +105,8 @@ def burns(pace: Pace, profile: Profile, cost_pico: int, time_ms: int) -> Sightin
     pace.spent_pico += cost_pico
     if pace.spent_pico < profile.acceleration_floor_pico or pace.window_fired:
         return None
-    count = profile.acceleration_windows
-    if len(pace.windows_pico) < count:
+    count = min(len(pace.windows_pico), profile.acceleration_windows)
+    if count < profile.acceleration_min_windows:
         return None
     before = sum(pace.windows_pico[-count:])
     if pace.spent_pico * 100 * count < before * profile.acceleration_percent:
