@@ -1,0 +1,1 @@
+"""The producer SDK behind `tollway.meter`: records what an agent spends, guards what it may."""

@@ -1,0 +1,131 @@
+"""Attribution that follows the flow of control: `attribute(...)` for threads, tasks, functions."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import TracebackType
+from typing import ParamSpec, TypedDict, TypeVar, Unpack, cast
+
+__all__ = ["Attribution", "Fields", "attribute", "attributed", "merge"]
+
+Fields = dict[str, object]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class Attributed(TypedDict, total=False):
+    """What `attribute` takes; None says nothing."""
+
+    workspace: str | None
+    agent: str | None
+    session: str | None
+    parent_session: str | None
+    connection: str | None
+    user: str | None
+    customer: str | None
+    task: str | None
+    tags: dict[str, str] | None
+    provider: str | None
+    model: str | None
+    tool: str | None
+
+
+def merge(under: Fields, over: Fields) -> Fields:
+    """`over` wins field by field; tags are merged tag by tag."""
+    merged = {**under, **over}
+    below, above = under.get("tags"), over.get("tags")
+    if isinstance(below, dict) and isinstance(above, dict):
+        merged["tags"] = {**below, **above}
+    return merged
+
+
+class _Frame:
+    """What is attributed inside one `attribute(...)`: its own fields over those around it."""
+
+    __slots__ = ("_merged", "fields", "owner", "parent")
+
+    def __init__(self, fields: Fields, parent: "_Frame | None", owner: object) -> None:
+        self.fields = fields
+        self.parent = parent
+        self.owner = owner
+        self._merged: tuple[Fields, Fields] = (fields, fields)
+
+    def over(self, defaults: Fields) -> Fields:
+        """The frame's fields over the process's defaults; computed once, so that check is fast."""
+        base, merged = self._merged
+        if base is not defaults:
+            merged = merge(defaults, self.fields)
+            self._merged = (defaults, merged)
+        return merged
+
+
+_frame: ContextVar[_Frame | None] = ContextVar("tollway_attribution", default=None)
+
+
+def attributed(defaults: Fields) -> Fields:
+    """What the code that runs now is attributed to. The answer is shared: never change it."""
+    frame = _frame.get()
+    return defaults if frame is None else frame.over(defaults)
+
+
+class Attribution:
+    """Made by `attribute(...)`: use it in a ``with`` or as a decorator, as often as you like."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        parent = _frame.get()
+        fields = merge(parent.fields, self._fields) if parent else self._fields
+        _frame.set(_Frame(fields, parent, self))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Not a token: one object may be entered by many tasks at a time, each with its own frames.
+        frame = _frame.get()
+        while frame is not None and frame.owner is not self:
+            frame = frame.parent
+        if frame is not None:
+            _frame.set(frame.parent)
+
+    def __call__(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        """Decorates a function or a coroutine function; a generator needs a ``with`` inside."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"attribute() cannot decorate the generator {function.__qualname__}: its body runs"
+                " in its caller's context; use 'with meter.attribute(...)' inside it"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> object:
+                with self:
+                    return await function(*args, **kwargs)
+
+            # `awaited` is what `function` was: a coroutine function with the same arguments.
+            return cast(Callable[Arguments, Result], awaited)
+
+        @functools.wraps(function)
+        def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            with self:
+                return function(*args, **kwargs)
+
+        return called
+
+
+def attribute(**fields: Unpack[Attributed]) -> Attribution:
+    """Who pays for what is recorded and checked inside. Nested ones merge; the inner wins."""
+    unknown = fields.keys() - Attributed.__annotations__.keys()
+    if unknown:
+        raise TypeError(
+            f"attribute() does not know {', '.join(sorted(unknown))};"
+            f" it knows {', '.join(Attributed.__annotations__)}"
+        )
+    return Attribution({name: value for name, value in fields.items() if value is not None})

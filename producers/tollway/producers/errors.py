@@ -1,0 +1,42 @@
+"""What an agent may catch: BadSettings at `init`, CallBlocked and SpendWarning at `check`."""
+
+from tollway.contract.control import Decision
+
+__all__ = ["BadSettings", "CallBlocked", "SpendWarning"]
+
+
+class BadSettings(ValueError):
+    """`init` cannot work with these settings; the message says what to change."""
+
+
+class CallBlocked(Exception):
+    """A standing decision forbids the call; or nobody can say, and the policy is `closed`.
+
+    `decision` is None where the guard is not fresh and the policy is the process's own. `spent` and
+    `limit` are decimal strings in the decision's `unit`; `expires_at` None means until lifted.
+    """
+
+    def __init__(self, message: str, reason: str, decision: Decision | None = None) -> None:
+        # All arguments are in `args`, so that the exception survives pickling to another process.
+        super().__init__(message, reason, decision)
+        self.message = message
+        self.reason = reason
+        self.decision = decision
+        self.spent = decision.spent if decision else None
+        self.limit = decision.limit if decision else None
+        self.expires_at = decision.expires_at if decision else None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SpendWarning(UserWarning):
+    """A subject nears its limit; `decision.fallback_model` may name a cheaper model."""
+
+    def __init__(self, message: str, decision: Decision) -> None:
+        super().__init__(message, decision)
+        self.message = message
+        self.decision = decision
+
+    def __str__(self) -> str:
+        return self.message

@@ -1,0 +1,149 @@
+"""One process's metering: a recorder, a guard, and what connects them to the broker."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from tollway.producers.ambient import Fields
+from tollway.producers.guard import Guard, GuardState
+from tollway.producers.listeners import Listeners
+from tollway.producers.outbox import LossReason, Outbox, Tail
+from tollway.producers.recorder import Recorder
+from tollway.producers.settings import Settings, plaintext_hosts
+
+__all__ = ["Metering", "Stats", "Wire", "kafka_wire"]
+
+# A process without brokers counts under this name; nothing of it is sent.
+LOCAL_WORKSPACE = "local"
+
+_log = logging.getLogger("tollway")
+
+# Opens what carries events out, and, where there is a guard, what brings decisions in.
+Wire = Callable[[Settings, Recorder, Guard | None], tuple[Outbox, Tail | None]]
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the calls of `record`: recorded = delivered + queued + the dropped."""
+
+    producer: str
+    recorded: int
+    queued: int
+    dropped: dict[LossReason, int]
+    # `off` without brokers or without a workspace: `check` allows everything.
+    guard: GuardState | Literal["off"]
+    decisions: int
+    # How often `check` blocked, or allowed without knowing, and what it could not read.
+    guard_counts: dict[str, int]
+    # Without brokers: events of each agent.
+    tally: dict[str, int]
+
+
+def kafka_wire(
+    settings: Settings, recorder: Recorder, guard: Guard | None
+) -> tuple[Outbox, Tail | None]:
+    # Here, because the driver takes 40 ms to load: a process that never meters does not pay.
+    from tollway.producers.kafka import ControlTail, KafkaOutbox
+
+    outbox = KafkaOutbox(
+        settings, on_lost=recorder.lost_in_transit, each_second=recorder.report_losses
+    )
+    return outbox, None if guard is None else ControlTail(settings, guard)
+
+
+class Metering:
+    """Opened once; `renewed` makes another of it in a forked child."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wire: Wire | None,
+        listeners: Listeners,
+        *,
+        guard: Guard | None = None,
+    ) -> None:
+        self.settings = settings
+        self._wire = wire
+        self._listeners = listeners
+        self.defaults = _defaults(settings, wire)
+        self.recorder = Recorder(self.defaults)
+        self.guard = guard
+        if guard is None and wire is not None and settings.workspace is not None:
+            self.guard = Guard(
+                settings.workspace, listeners, on_stale=settings.on_stale, wait_s=settings.wait_s
+            )
+        self._tail: Tail | None = None
+        if wire is not None:
+            self.recorder.outbox, self._tail = wire(settings, self.recorder, self.guard)
+        self._announce()
+
+    def renewed(self) -> "Metering":
+        """For a forked child: its own producer id and connections, its parent's knowledge."""
+        return Metering(self.settings, self._wire, self._listeners, guard=self.guard)
+
+    def abandon(self) -> None:
+        if self.recorder.outbox is not None:
+            self.recorder.outbox.abandon()
+        if self._tail is not None:
+            self._tail.abandon()
+        if self.guard is not None:
+            self.guard.after_fork()
+
+    def flush(self, timeout_s: float) -> int:
+        outbox = self.recorder.outbox
+        if outbox is None:
+            return 0
+        self.recorder.report_losses()
+        return outbox.flush(timeout_s)
+
+    def close(self, timeout_s: float) -> None:
+        """Flushes and stops within about `timeout_s`; says how many events were lost by it."""
+        deadline_s = time.monotonic() + timeout_s
+        outbox = self.recorder.outbox
+        if outbox is None:
+            return
+        self.recorder.report_losses()
+        outbox.close(max(0.0, deadline_s - time.monotonic()))
+        if self._tail is not None:
+            self._tail.close(max(0.2, deadline_s - time.monotonic()))
+        lost = self.recorder.lost().get("shutdown", 0)
+        if lost:
+            _log.error("the process ends with %d usage events not delivered", lost)
+
+    def stats(self) -> Stats:
+        recorder, guard = self.recorder, self.guard
+        by_agent: dict[str, int] = {}
+        for (_, agent), count in recorder.tally.totals().items():
+            by_agent[agent] = by_agent.get(agent, 0) + count
+        counts = self._listeners.failed.totals()
+        if guard is not None:
+            counts |= guard.counts.totals()
+            if guard.decisions_refused():
+                counts["no_room"] = guard.decisions_refused()
+        return Stats(
+            producer=recorder.producer,
+            recorded=recorder.calls.totals().get("all", 0),
+            queued=0 if recorder.outbox is None else recorder.outbox.queued(),
+            dropped=recorder.lost(),
+            guard="off" if guard is None else guard.state(),
+            decisions=0 if guard is None else guard.decisions_held(),
+            guard_counts=counts,
+            tally=by_agent,
+        )
+
+    def _announce(self) -> None:
+        if self._wire is None:
+            _log.info("no TOLLWAY_BROKERS: usage is only counted here, and every call is allowed")
+        elif self.guard is None:
+            _log.warning("no TOLLWAY_WORKSPACE: check() knows no decisions and allows every call")
+        hosts = plaintext_hosts(self.settings)
+        if hosts:
+            _log.warning("events travel unencrypted to %s", ", ".join(hosts))
+
+
+def _defaults(settings: Settings, wire: Wire | None) -> Fields:
+    workspace = settings.workspace or (LOCAL_WORKSPACE if wire is None else None)
+    given = {"workspace": workspace, "agent": settings.agent}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,244 @@
+"""The process's one metering: begun by `init` or by first use, and seen through forks and exits."""
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TypedDict, Unpack
+
+from tollway.contract.subjects import DIMENSIONS
+from tollway.contract.usage import UsageEvent
+from tollway.producers.ambient import attributed
+from tollway.producers.errors import BadSettings, CallBlocked, SpendWarning
+from tollway.producers.listeners import Listeners, OnDecision
+from tollway.producers.metering import Metering, Stats, kafka_wire
+from tollway.producers.settings import OnStale, Settings, read_settings
+
+__all__ = [
+    "EXIT_FLUSH_S",
+    "Dimensions",
+    "check",
+    "flush",
+    "init",
+    "install",
+    "on_decision",
+    "ready",
+    "record",
+    "stats",
+]
+
+# How long the end of a process may wait for the broker.
+EXIT_FLUSH_S = 2.0
+
+_log = logging.getLogger("tollway")
+_dimensions = frozenset(DIMENSIONS)
+
+_metering: Metering | None = None
+# What the parent had when this process was forked from it, until the child's first use.
+_inherited: Metering | None = None
+_lock = threading.RLock()
+_listeners = Listeners()
+_sigterm_before: Callable[[int, FrameType | None], object] | signal.Handlers | None = None
+
+
+class Dimensions(TypedDict, total=False):
+    """What a call can be about; None says nothing."""
+
+    agent: str | None
+    session: str | None
+    connection: str | None
+    user: str | None
+    customer: str | None
+    provider: str | None
+    model: str | None
+    tool: str | None
+
+
+def init(
+    *,
+    brokers: str | None = None,
+    workspace: str | None = None,
+    key: str | None = None,
+    agent: str | None = None,
+    on_stale: OnStale | None = None,
+    wait_s: float | None = None,
+    allow_plaintext: bool | None = None,
+    sigterm: bool | None = None,
+    kafka: Mapping[str, str] | None = None,
+) -> None:
+    """Begins metering, or begins it anew with other settings. Raises `BadSettings`.
+
+    What is not given comes from ``TOLLWAY_*`` in the environment, then from tollway.toml.
+    """
+    given: dict[str, object] = {
+        "brokers": brokers,
+        "workspace": workspace,
+        "key": key,
+        "agent": agent,
+        "on_stale": on_stale,
+        "wait_s": wait_s,
+        "allow_plaintext": allow_plaintext,
+        "sigterm": sigterm,
+        "kafka": kafka,
+    }
+    with _lock:
+        before = install(_opened(read_settings(given, os.environ, Path.cwd())))
+    if before is not None:
+        before.close(EXIT_FLUSH_S)
+
+
+def record(event: UsageEvent | Mapping[str, object] | None = None, /, **fields: object) -> None:
+    """Meters one call: an event, a mapping of its fields, or the fields themselves.
+
+    What is missing comes from `attribute(...)` around it, then from `init`. Never raises, never
+    waits: what cannot be sent is counted in `stats()` and told to the worker.
+    """
+    metering = _metering or _begin()
+    metering.recorder.record(event, fields)
+
+
+def check(**dimensions: Unpack[Dimensions]) -> None:
+    """Raises `CallBlocked` if a standing decision forbids the call; may warn `SpendWarning`.
+
+    What is not named comes from `attribute(...)` around it, then from `init`.
+    """
+    metering = _metering or _begin()
+    guard = metering.guard
+    fields = attributed(metering.defaults)
+    if dimensions:
+        if not dimensions.keys() <= _dimensions:
+            raise TypeError(f"check() knows the dimensions {', '.join(DIMENSIONS)} only")
+        fields = {**fields, **dimensions}
+    if guard is None:
+        return
+    try:
+        guard.check(fields)
+    except (CallBlocked, SpendWarning):
+        raise
+    except Exception as error:  # noqa: BLE001 (a fault of ours must not stop the host's call)
+        guard.counts.add("internal")
+        _say_fault(error)
+
+
+def flush(timeout_s: float = EXIT_FLUSH_S) -> int:
+    """Waits until every event is delivered; returns how many are not."""
+    return (_metering or _begin()).flush(timeout_s)
+
+
+def ready(timeout_s: float = EXIT_FLUSH_S) -> bool:
+    """Waits until the decisions in force are known; says whether they are."""
+    guard = (_metering or _begin()).guard
+    return guard is None or guard.ready(timeout_s)
+
+
+def on_decision(callback: OnDecision, **dimensions: Unpack[Dimensions]) -> Callable[[], None]:
+    """Calls back with each new decision, from a thread of the SDK; returns what ends that.
+
+    With dimensions, only for decisions that concern a call with just these. What stood before is
+    not told: ask `check`.
+    """
+    if not dimensions.keys() <= _dimensions:
+        raise TypeError(f"on_decision() knows the dimensions {', '.join(DIMENSIONS)} only")
+    if _metering is None:
+        _begin()
+    return _listeners.add(callback, dict(dimensions))
+
+
+def stats() -> Stats:
+    """What was recorded, dropped and decided in this process so far."""
+    return (_metering or _begin()).stats()
+
+
+def install(metering: Metering | None) -> Metering | None:
+    """Makes this the process's metering; returns what was, for the caller to close."""
+    global _metering, _inherited
+    before, _metering, _inherited = _metering, metering, None
+    return before
+
+
+def _opened(settings: Settings) -> Metering:
+    metering = Metering(settings, kafka_wire if settings.brokers else None, _listeners)
+    _mind_the_end(settings)
+    return metering
+
+
+def _begin() -> Metering:
+    """First use without `init`, or in a forked child. Must not raise: the host only meters."""
+    with _lock:
+        if _metering is not None:
+            return _metering
+        try:
+            if _inherited is None:
+                metering = _opened(read_settings({}, os.environ, Path.cwd()))
+            else:
+                metering = _inherited.renewed()
+                _mind_the_end(metering.settings)
+        except BadSettings as error:
+            _log.error("tollway meters nothing: %s", error)
+            metering = Metering(Settings(), None, _listeners)
+        except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
+            _say_fault(error)
+            metering = Metering(Settings(), None, _listeners)
+        install(metering)
+        return metering
+
+
+def _mind_the_end(settings: Settings) -> None:
+    """Sees to it that the end of the process flushes, however it ends short of a kill."""
+    global _sigterm_before
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+    # A child of multiprocessing skips atexit, but runs these.
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=0)
+    if not settings.sigterm or not settings.brokers:
+        return
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    # None belongs to somebody in C; who ignores the signal wants nothing to happen.
+    if before in {None, signal.SIG_IGN, _on_sigterm}:
+        return
+    _sigterm_before = before  # type: ignore[assignment]  # an int is SIG_DFL or SIG_IGN
+    signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    if _metering is not None:
+        left = _metering.flush(EXIT_FLUSH_S)
+        if left:
+            _log.error("SIGTERM: %d usage events are not delivered", left)
+    if callable(_sigterm_before):
+        _sigterm_before(number, frame)
+        return
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _at_exit() -> None:
+    if _metering is not None:
+        _metering.close(EXIT_FLUSH_S)
+
+
+def _after_fork_in_child() -> None:
+    global _lock, _metering, _inherited
+    _lock = threading.RLock()
+    _listeners.after_fork()
+    if _metering is not None:
+        _metering.abandon()
+        _inherited, _metering = _metering, None
+
+
+def _say_fault(error: Exception) -> None:
+    _log.error("tollway failed with %s; calls go on, unmetered", type(error).__name__)
+
+
+# At import, because a fork may come before the first use and after it, and this does nothing else.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,275 @@
+"""`record`: makes a usage event of what the agent says, and counts exactly what gets lost."""
+
+import itertools
+import logging
+import os
+import random
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
+from tollway.contract.money import MalformedMoney, parse_usd
+from tollway.contract.usage import MAX_EVENT_BYTES, UsageEvent
+from tollway.producers.ambient import Fields, attributed, merge
+from tollway.producers.counts import Counts, numbers
+from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull
+
+__all__ = ["MAX_LOSS_KEYS", "MAX_WORKSPACES", "UNATTRIBUTED", "Recorder"]
+
+# Past this many the process takes a new producer id, whose numbers start anew.
+MAX_WORKSPACES = 10_000
+MAX_LOSS_KEYS = 1_000
+MAX_TALLY_KEYS = 1_000
+MAX_LOG_LINES = 50
+# The agent of a loss event where the lost event named none.
+UNATTRIBUTED = "unattributed"
+_NAME_LENGTH = 512
+
+_log = logging.getLogger("tollway")
+_encode = msgspec.json.Encoder().encode
+_FIELDS = frozenset(UsageEvent.__struct_fields__)
+# msgspec's messages quote values in places; the path to the field never holds one.
+_PATH = re.compile(r"at `(\$[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(\w+)`")
+
+# workspace, agent, reason
+LossKey = tuple[str, str, LossReason]
+
+
+class _Lane:
+    """One workspace of one producer: its key, and the running number of its next event."""
+
+    __slots__ = ("key", "producer", "seq")
+
+    def __init__(self, producer: str, workspace: str) -> None:
+        self.producer = producer
+        self.key = workspace.encode()
+        self.seq: Iterator[int] = numbers()
+
+
+class _Producer:
+    """One running process, as the worker knows it: (id, seq) is a record, once."""
+
+    __slots__ = ("id", "lanes")
+
+    def __init__(self) -> None:
+        self.id = os.urandom(8).hex()
+        self.lanes: dict[str, _Lane] = {}
+
+
+class _Invalid(Exception):
+    """What was recorded is no usage event; the text names the field, never its value."""
+
+
+class Recorder:
+    """Turns fields into events. Any thread; no locks; nothing raised.
+
+    Without an outbox, events are counted by agent and go nowhere.
+    """
+
+    def __init__(self, defaults: Fields, outbox: Outbox | None = None) -> None:
+        self._defaults = defaults
+        self.outbox = outbox
+        self._producer = _Producer()
+        # Its own generator: the host may have seeded the global one.
+        self._random_bits = random.Random(os.urandom(16)).getrandbits
+        self.calls: Counts[str] = Counts(max_keys=1, overflow=str)
+        self._lost: Counts[LossKey] = Counts(
+            max_keys=MAX_LOSS_KEYS, overflow=lambda key: ("", UNATTRIBUTED, key[2])
+        )
+        self.tally: Counts[tuple[str, str]] = Counts(
+            max_keys=MAX_TALLY_KEYS, overflow=lambda _: ("", UNATTRIBUTED)
+        )
+        self._reporting = threading.Lock()
+        self._reported: dict[LossKey, int] = {}
+        # Loss events that were lost themselves: (workspace, agent, reason, how many).
+        self._returned: deque[tuple[str, str, LossReason, int]] = deque()
+        self._log_lines: set[str] = set()
+
+    @property
+    def producer(self) -> str:
+        return self._producer.id
+
+    def record(self, event: UsageEvent | Mapping[str, object] | None, fields: Fields) -> None:
+        self.calls.add("all")
+        workspace = agent = ""
+        try:
+            full = self._gather(event, fields)
+            workspace, agent = _name(full.get("workspace")), _name(full.get("agent"))
+            self._send(full, workspace, agent)
+        except OutboxFull:
+            self._lose(workspace, agent, "queue_full", "the outbox is full; is the broker away?")
+        except OutboxClosed:
+            self._lose(workspace, agent, "shutdown", "the process is ending")
+        except _Invalid as error:
+            self._lose(workspace, agent, "invalid", str(error))
+        except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
+            self._lose(workspace, agent, "internal", type(error).__name__)
+
+    def _gather(self, event: UsageEvent | Mapping[str, object] | None, fields: Fields) -> Fields:
+        if event is not None:
+            # For an event, its fields that differ from the defaults: attribution fills the rest.
+            given = msgspec.to_builtins(event) if isinstance(event, UsageEvent) else dict(event)
+            fields = {**given, **fields}
+        if None in fields.values():
+            # An adapter that knows nothing says None; that must not hide what is attributed.
+            fields = {name: value for name, value in fields.items() if value is not None}
+        return merge(attributed(self._defaults), fields)
+
+    def _send(self, full: Fields, workspace: str, agent: str) -> None:
+        if not workspace:
+            raise _Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
+        lane = self._producer.lanes.get(workspace) or self._open_lane(workspace)
+        # Taken even if the event is then lost: the worker sees the gap.
+        full["producer"] = lane.producer
+        full["seq"] = next(lane.seq)
+        if "id" not in full:
+            full["id"] = f"{self._random_bits(128):032x}"
+        event = _event(full)
+        if self.outbox is None:
+            self.tally.add((workspace, agent))
+            return
+        value = _encode(event)
+        if len(value) > MAX_EVENT_BYTES:
+            self._lose(workspace, agent, "too_large", f"over {MAX_EVENT_BYTES} bytes")
+            return
+        self.outbox.put(lane.key, value)
+
+    def _open_lane(self, workspace: str) -> _Lane:
+        producer = self._producer
+        if len(producer.lanes) >= MAX_WORKSPACES:
+            producer = self._producer = _Producer()
+        return producer.lanes.setdefault(workspace, _Lane(producer.id, workspace))
+
+    def _lose(self, workspace: str, agent: str, reason: LossReason, detail: str) -> None:
+        self._lost.add((workspace, agent or UNATTRIBUTED, reason))
+        line = f"{reason}: {detail}"
+        if line in self._log_lines or len(self._log_lines) >= MAX_LOG_LINES:
+            return
+        self._log_lines.add(line)
+        _log.error("a usage event was dropped, %s; the next such ones are only counted", line)
+
+    def lost_in_transit(self, value: bytes, reason: LossReason) -> None:
+        """The outbox could not deliver this event."""
+        event = msgspec.json.decode(value, type=UsageEvent)
+        if event.kind != "loss":
+            self._lose(event.workspace, event.agent, reason, "it did not get to the broker")
+            return
+        for word, count in (event.lost or {}).items():
+            told = msgspec.convert(word, LossReason)
+            self._returned.append((event.workspace, event.agent, told, count))
+
+    def lost(self) -> dict[LossReason, int]:
+        """Everything lost since the process began, by reason."""
+        total: dict[LossReason, int] = {}
+        for (_, _, reason), count in self._lost.totals().items():
+            total[reason] = total.get(reason, 0) + count
+        return total
+
+    def report_losses(self) -> None:
+        """Tells the worker what was lost, once the outbox drains."""
+        # One at a time, and never waiting: a signal handler may be the second.
+        if self.outbox is None or not self._reporting.acquire(blocking=False):
+            return
+        try:
+            while self._returned:
+                workspace, agent, reason, count = self._returned.popleft()
+                self._reported[workspace, agent, reason] -= count
+            if self.outbox.has_room():
+                self._report(self.outbox)
+        finally:
+            self._reporting.release()
+
+    def _report(self, outbox: Outbox) -> None:
+        by_payer: dict[tuple[str, str], dict[str, int]] = {}
+        for (workspace, agent, reason), total in self._lost.totals().items():
+            new = total - self._reported.get((workspace, agent, reason), 0)
+            # Without a workspace there is nobody to tell but this process's log and stats.
+            if new > 0 and workspace:
+                by_payer.setdefault((workspace, agent), {})[reason] = new
+                self._reported[workspace, agent, reason] = total
+        for (workspace, agent), lost in by_payer.items():
+            # Without a number: a loss event that is lost itself is told again, so it leaves no gap.
+            event = UsageEvent(
+                id=f"{self._random_bits(128):032x}",
+                producer=self._producer.id,
+                time=_now(),
+                kind="loss",
+                workspace=workspace,
+                agent=agent,
+                lost=lost,
+            )
+            value = _encode(event)
+            try:
+                outbox.put(workspace.encode(), value)
+            except (OutboxFull, OutboxClosed):
+                self.lost_in_transit(value, "queue_full")
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= _NAME_LENGTH else ""
+
+
+def _now() -> str:
+    return format_ms(time.time_ns() // 1_000_000)
+
+
+def _event(full: Fields) -> UsageEvent:
+    if not full.keys() <= _FIELDS:
+        # Not ignored: a misspelt input_tokens would be spend that nobody sees.
+        unknown = sorted(name for name in full.keys() - _FIELDS if str(name).isidentifier())
+        named = ", ".join(name[:40] for name in itertools.islice(unknown, 5)) or "unnameable"
+        raise _Invalid(f"unknown field {named}; see tollway.contract.usage.UsageEvent")
+    try:
+        moment = full.get("time")
+        if moment is None:
+            full["time"] = _now()
+        elif isinstance(moment, str):
+            full["time"] = format_ms(parse_ms(moment))
+        cost = full.get("cost")
+        if isinstance(cost, str):
+            parse_usd(cost)
+        return msgspec.convert(full, UsageEvent)
+    except msgspec.ValidationError:
+        return _event_of_rich_values(full)
+    except MalformedMoment:
+        raise _Invalid("$.time: not RFC 3339 with a zone, 2026-01-31T12:00:00.000Z") from None
+    except MalformedMoney:
+        raise _Invalid('$.cost: not dollars as a decimal string, "0.0012"') from None
+
+
+def _event_of_rich_values(full: Fields) -> UsageEvent:
+    """The slow way, for a datetime, Decimal, UUID or enum among the fields."""
+    cost = full.get("cost")
+    if isinstance(cost, Decimal):
+        # Not str(): that has an exponent for small amounts.
+        full = {**full, "cost": f"{cost:f}"}
+    try:
+        plain = msgspec.to_builtins(full)
+        if isinstance(plain["time"], str):
+            plain["time"] = format_ms(parse_ms(plain["time"]))
+        if isinstance(plain.get("cost"), str):
+            parse_usd(plain["cost"])
+        return msgspec.convert(plain, UsageEvent)
+    except msgspec.ValidationError as error:
+        raise _Invalid(_which_field(str(error))) from None
+    except MalformedMoment:
+        raise _Invalid("$.time: a moment without a zone") from None
+    except MalformedMoney:
+        raise _Invalid('$.cost: not dollars as a decimal string, "0.0012"') from None
+    except (TypeError, ValueError):
+        raise _Invalid("a field holds an object that has no JSON form") from None
+
+
+def _which_field(message: str) -> str:
+    path = _PATH.search(message)
+    if path is not None:
+        return f"{path[1]}: of the wrong type or out of range"
+    missing = _MISSING.search(message)
+    return f"$.{missing[1]}: missing" if missing else "not a usage event"
