@@ -1,0 +1,66 @@
+"""`tollway up`, from a directory to an exit code."""
+
+import sys
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from tollway.cli.kafka.broker import BrokerFailed, free_port
+from tollway.cli.kafka.embedded import EmbeddedBroker
+from tollway.cli.kafka.topics import WrongTopics
+from tollway.cli.up.commands import Commands, Place
+from tollway.cli.up.directory import AlreadyRunning, RunDirectory
+from tollway.cli.up.member import GaveUp
+from tollway.cli.up.signals import Signals
+from tollway.cli.up.supervise import Ports, Supervisor
+from tollway.contract.topics import DEFAULT_PARTITIONS
+
+__all__ = ["run_up"]
+
+
+def run_up(
+    directory: Path,
+    *,
+    port: int = 0,
+    brokers: str | None = None,
+    workers: int = 1,
+    partitions: int = DEFAULT_PARTITIONS,
+    commands: Commands | None = None,
+) -> int:
+    """Returns when stopped: 0 on request, 1 when it could not start or go on.
+
+    Runs in the main thread only: signals come there, and children die with the thread that
+    started them. `port` is the api's; 0 takes a free one. `brokers` None starts the embedded one.
+    """
+    run_directory = RunDirectory(directory)
+    try:
+        with run_directory.locked(), Signals() as signals:
+            broker = EmbeddedBroker(run_directory.logs) if brokers is None else None
+            place = Place(
+                brokers=broker.bootstrap if broker is not None else str(brokers),
+                embedded=broker is not None,
+                clickhouse=run_directory.clickhouse,
+                partitions=partitions,
+            )
+            ports = Ports(
+                api=port or free_port(), workers=tuple(free_port() for _ in range(workers))
+            )
+            Supervisor(
+                run_directory, place, ports, broker, commands or Commands(), signals, _say
+            ).run()
+    except (AlreadyRunning, BrokerFailed, GaveUp, WrongTopics) as error:
+        _complain(str(error))
+        return 1
+    except KafkaException as error:
+        _complain(f"the brokers at {brokers} do not answer as they should: {error}")
+        return 1
+    _say("stopped")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complain(line: str) -> None:
+    print(f"tollway up: {line}", file=sys.stderr, flush=True)
