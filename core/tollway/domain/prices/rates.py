@@ -118,11 +118,13 @@ class Rates:
         tokens = event.input_tokens
         read = event.cache_read_tokens
         write = event.cache_write_tokens
+        write_1h = event.cache_write_1h_tokens
+        # Most events have only text in one step of context size.
         if (
             tokens > self.base_up_to
             or not self.is_exact
             or read + write > tokens
-            or event.cache_write_1h_tokens
+            or write_1h > write
             or event.searches
             or event.seconds
             or (self.reasoning_apart and event.reasoning_tokens)
@@ -142,7 +144,7 @@ class Rates:
         if read:
             pico += read * base.cache_read
         if write:
-            pico += write * base.cache_write
+            pico += (write - write_1h) * base.cache_write + write_1h * base.cache_write_1h
         return pico + self.per_request
 
     def covers(self, event: UsageEvent) -> bool:
