@@ -49,7 +49,7 @@ class Batch:
         """Once this batch is stored, reading goes on at `offset`."""
         if self.began_s is None:
             self.began_s = now_s
-        self.offsets[place] = offset
+        self.offsets[place] = max(offset, self.offsets.get(place, 0))
 
     def forget(self, lost: Iterable[Place]) -> None:
         """Leaves partitions to their next reader; rows of them already sent do no harm."""

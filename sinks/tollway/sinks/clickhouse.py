@@ -1,9 +1,8 @@
 """The room's one home of clickhouse_connect: a client for a server or for the embedded chDB."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -116,8 +115,9 @@ def connect(dsn: str, *, database: str | None = None) -> Client:
 def scrubbed(dsn: str) -> str:
     """The DSN without its password and without its parameters: fit for a log."""
     parts = urlsplit(dsn)
-    place = re.sub(r":[^@/]*@", ":***@", parts.netloc)
-    return urlunsplit((parts.scheme, place, parts.path, "", ""))
+    login, at, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    return f"{parts.scheme}://{user}{at}{host}{parts.path}"
 
 
 class ClickHouseStore:

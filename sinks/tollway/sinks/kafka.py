@@ -77,6 +77,9 @@ class KafkaSource:
                 self._reached[record.place] = record.offset + 1
                 records.append(record)
         lost, self._lost = self._lost, []
+        for place in lost:
+            # Of the assignment that has ended, maybe: its records are to be read again.
+            ends.pop(place, None)
         return Polled(records, lost, ends)
 
     def _read(self, message: Message, ends: dict[Place, int]) -> Record | None:
