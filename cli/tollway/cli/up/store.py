@@ -23,6 +23,7 @@ __all__ = ["main"]
 # A join of a group on the embedded broker takes half of it.
 EMBEDDED_SESSION_MS = 6_000
 DRAIN_S = 10.0
+_LOOK_EVERY_S = 0.05
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace, writer: Client) -> int:
-    stop = Event()
+    stop, health = Event(), Health()
     ended_well: list[bool] = []
 
     def sink() -> None:
@@ -49,7 +50,7 @@ def _serve(options: argparse.Namespace, writer: Client) -> int:
                 _sink_settings(options),
                 writer,
                 stop,
-                health=Health(),
+                health=health,
                 metrics=SinkMetrics(CollectorRegistry()),
             )
             ended_well.append(True)
@@ -60,6 +61,9 @@ def _serve(options: argparse.Namespace, writer: Client) -> int:
     sinks = Thread(target=sink, name="sinks")
     sinks.start()
     try:
+        # Ready means ready: an api that answers before would promise rows that nobody writes yet.
+        while sinks.is_alive() and not health.report().ready:
+            sinks.join(_LOOK_EVERY_S)
         run_api(_api_settings(options), connect_reader(options.clickhouse))
     except KeyboardInterrupt:
         pass
