@@ -1,0 +1,1 @@
+"""The worker: Faust gives it partitions, its ledgers turn usage into books and decisions."""

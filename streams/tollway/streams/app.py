@@ -1,0 +1,155 @@
+"""The Faust app: membership, assignment and chunks in; everything else is the worker's."""
+
+import asyncio
+import gc
+import logging
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+import faust
+import mode.loop
+from faust.streams import Stream
+from faust.types import EventT, Message
+
+from tollway.contract.topics import COMMANDS, CONTROL, LEDGER, USAGE
+from tollway.streams.kafka import partition_counts
+from tollway.streams.metrics import Metrics
+from tollway.streams.pages import serve_pages
+from tollway.streams.settings import WorkerSettings
+from tollway.streams.transport import Consumer
+from tollway.streams.worker import EXIT_STOPPED, Worker, die
+
+__all__ = ["WorkerApp", "run_worker"]
+
+CO_PARTITIONED = (USAGE.name, COMMANDS.name, CONTROL.name, LEDGER.name)
+# The loop is watched from a thread: whatever blocks it for so long will not let go.
+LOOP_STUCK_S = 60.0
+
+
+class ChunkSchema(faust.Schema[Any, Any]):
+    """Hands chunks through as they are: nothing is decoded here, so nothing can raise here."""
+
+    def loads_key(self, app: Any, message: Message, **kwargs: Any) -> Any:  # noqa: ANN401 -- Faust's signature
+        return message.key
+
+    def loads_value(self, app: Any, message: Message, **kwargs: Any) -> Any:  # noqa: ANN401 -- Faust's signature
+        return message.value
+
+
+class WorkerApp(faust.App):
+    """Runs one `Worker`. The reasons for each setting are in docs/worker.md."""
+
+    worker: Worker
+
+    def __init__(self, settings: WorkerSettings, partitions: int) -> None:
+        super().__init__(
+            settings.group,
+            broker=";".join(f"tollway://{broker}" for broker in settings.brokers.split(",")),
+            datadir=settings.data_dir,
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            table_standby_replicas=0,
+            stream_buffer_maxsize=16,
+            stream_wait_empty=True,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.session_timeout_s / 5,
+            broker_commit_interval=2.0,
+            broker_check_crcs=False,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=4 * 1024 * 1024,
+        )
+        self._worker_settings = settings
+        self._partition_count = partitions
+        self.metrics = Metrics()
+        usage: Any = self._usage
+        self.agent(self.topic(USAGE.name, schema=ChunkSchema()))(usage)
+        # Faust types the handlers of signals more narrowly than it calls them.
+        assigned: Any = self._assigned
+        revoked: Any = self._revoked
+        stopping: Any = self._stopping
+        self.on_partitions_assigned.connect(assigned)
+        self.on_partitions_revoked.connect(revoked)
+        self.on_before_shutdown.connect(stopping)
+
+    async def on_start(self) -> None:
+        self.worker = Worker(self._worker_settings, self._partition_count, self.metrics)
+        assert isinstance(self.consumer, Consumer)
+        self.consumer.on_wait_empty = self.worker.close_all
+        self.add_future(_or_die(self.worker.keep_closing()))
+        self.add_future(_or_die(self.worker.keep_beating()))
+        self.add_future(
+            serve_pages(
+                self.worker,
+                self.metrics,
+                self._worker_settings.web_host,
+                self._worker_settings.web_port,
+            )
+        )
+        threading.Thread(target=self._watch_loop, name="tollway-watchdog", daemon=True).start()
+        await super().on_start()
+
+    async def _usage(self, stream: Stream[Any]) -> None:
+        async for event in stream.noack().events():
+            try:
+                await self._apply(event)
+            except Exception:  # noqa: BLE001 -- crash-only: Faust would restart the agent in place
+                die(f"a chunk could not be applied\n{traceback.format_exc()}")
+
+    async def _apply(self, event: EventT[Any]) -> None:
+        records: Any = event.value
+        await self.worker.apply(event.message.partition, records, event)
+
+    async def _assigned(self, sender: Any, partitions: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- Faust's signal
+        self.worker.own(tp.partition for tp in partitions if tp.topic == USAGE.name)
+
+    async def _revoked(self, sender: Any, partitions: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- Faust's signal
+        await self.worker.disown()
+
+    async def _stopping(self, sender: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- Faust's signal
+        await self.worker.stop()
+
+    def _watch_loop(self) -> None:
+        while True:
+            time.sleep(LOOP_STUCK_S / 4)
+            stuck_s = time.monotonic() - self.worker.beat_s
+            if stuck_s > LOOP_STUCK_S:
+                die(f"the event loop has not turned for {stuck_s:.0f} s")
+
+
+async def _or_die(work: Any) -> None:  # noqa: ANN401 -- any awaitable
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:  # noqa: BLE001 -- crash-only: a worker without its closing keeps no books
+        die(f"a task of the worker ended\n{traceback.format_exc()}")
+
+
+def run_worker(settings: WorkerSettings) -> None:
+    """Runs a worker until SIGTERM or Ctrl-C; does not return.
+
+    Exits with 70 where a supervisor should start it again, with 78 where a person must act first.
+    """
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    for chatty in ("faust", "mode", "aiokafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    counts = partition_counts(settings, CO_PARTITIONED)
+    if 0 in counts.values() or len(set(counts.values())) != 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        die(
+            f"these topics must exist with the same number of partitions, but have: {said}."
+            " Create them with `tollway topics create`",
+            EXIT_STOPPED,
+        )
+    mode.loop.use("uvloop")
+    gc.set_threshold(100_000, 20, 100)
+    app = WorkerApp(settings, counts[USAGE.name])
+    faust.Worker(
+        app, loglevel="WARN", logging_config=None, redirect_stdouts=False, quiet=True
+    ).execute_from_commandline()

@@ -1,0 +1,214 @@
+"""One owned partition: its ledger, what waits to be written, and the closing of its books."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from tollway.contract.control import Decision, Finding, Heartbeat, control_key
+from tollway.contract.ledger_entries import LedgerEntry
+from tollway.contract.moments import format_ms
+from tollway.contract.topics import CHARGES, DEADLETTER, LEDGER, USAGE
+from tollway.domain.commanding import obey
+from tollway.domain.ledger import Ledger
+from tollway.domain.prices import Catalogue, PriceBook
+from tollway.domain.restoring import restore
+from tollway.streams.kafka import CommandRecord, LogBounds, Outgoing
+
+__all__ = ["Acknowledged", "Closing", "LogLost", "Owner", "Poisoned", "Publisher", "recover"]
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_entry: Final = msgspec.json.Decoder(LedgerEntry).decode
+# A record of `tollway.charges` holds lines up to about this size: well under a broker's default
+# limit, so that no setting of a broker refuses the books.
+MAX_CHARGES_BYTES = 700_000
+
+
+class LogLost(RuntimeError):
+    """The log no longer has what the books have not seen, or it is another log."""
+
+
+class Poisoned(RuntimeError):
+    """Nothing but unreadable records: more likely a wrong producer than so many wrong events."""
+
+
+class Acknowledged(Protocol):
+    """A chunk that may be acknowledged once the books that hold it are written."""
+
+    def ack(self) -> bool: ...
+
+
+class Publisher(Protocol):
+    """Where decisions go at once."""
+
+    def publish(self, partition: int, key: str, value: bytes) -> None: ...
+
+
+class Record(Protocol):
+    """A record of the usage topic, as aiokafka gives it."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Closing:
+    """What one transaction writes, and what may happen only after it."""
+
+    records: list[Outgoing]
+    chunks: list[Acknowledged]
+    verdicts: list[Decision | Finding] = field(default_factory=list)
+
+
+class Owner:
+    """Applies chunks and commands to a partition's ledger. Not thread-safe: the loop's own."""
+
+    def __init__(self, partition: int, ledger: Ledger, control: Publisher) -> None:
+        self.partition = partition
+        self.ledger = ledger
+        self._control = control
+        self._chunks: list[Acknowledged] = []
+        self._charges: list[list[bytes]] = []
+        self._commands: list[CommandRecord] = []
+        # While a closing that holds commands is being written, what is decided after it waits.
+        self._held: list[Decision | Finding] | None = None
+
+    def apply(self, records: Iterable[Record], chunk: Acknowledged) -> None:
+        """Applies a chunk and publishes what it made the rules decide."""
+        batch = list(records)
+        ledger = self.ledger
+        ledger.apply(
+            [record.value for record in batch],
+            [record.key for record in batch],
+            [record.offset for record in batch],
+            [record.timestamp for record in batch],
+        )
+        self._chunks.append(chunk)
+        lines = ledger.take_charges()
+        if lines:
+            self._charges.append(lines)
+        self._publish(ledger.take_verdicts())
+
+    def add_command(self, command: CommandRecord) -> None:
+        self._commands.append(command)
+
+    def has_commands(self) -> bool:
+        return bool(self._commands)
+
+    def is_open(self) -> bool:
+        """Whether there is anything to close the books for."""
+        return bool(self._chunks or self._commands)
+
+    def close(self) -> Closing:
+        """Applies waiting commands, then takes down all that changed since the last closing."""
+        commands, self._commands = self._commands, []
+        ledger = self.ledger
+        for command in commands:
+            obey(ledger, command.key, command.value, command.offset, command.stamp_ms)
+        closing = Closing(records=[], chunks=self._chunks)
+        self._chunks = []
+        lines = ledger.take_charges()
+        if lines:
+            self._charges.append(lines)
+        if commands:
+            closing.verdicts = ledger.take_verdicts()
+            self._held = []
+        closing.records.extend(self._records())
+        return closing
+
+    def _records(self) -> Iterable[Outgoing]:
+        partition = self.partition
+        charges, self._charges = self._charges, []
+        for lines in charges:
+            for value in _packed(lines):
+                yield Outgoing(CHARGES.name, partition, str(partition).encode(), value)
+        for letter in self.ledger.take_buried():
+            yield Outgoing(DEADLETTER.name, -1, str(partition).encode(), _encode(letter))
+        for workspace, value in self.ledger.take_misrouted():
+            yield Outgoing(USAGE.name, -1, workspace.encode(), value)
+        for key, entry in self.ledger.close():
+            state = None if entry is None else _encode(entry)
+            yield Outgoing(LEDGER.name, partition, key.encode(), state)
+
+    def written(self, closing: Closing) -> None:
+        """The transaction is committed: acknowledge, then let out what waited for it."""
+        for chunk in closing.chunks:
+            chunk.ack()
+        held, self._held = self._held, None
+        self._publish(closing.verdicts)
+        if held:
+            self._publish(held)
+
+    def _publish(self, verdicts: list[Decision | Finding]) -> None:
+        if self._held is not None:
+            self._held.extend(verdicts)
+            return
+        for verdict in verdicts:
+            self._control.publish(self.partition, control_key(verdict), _encode(verdict))
+
+    def publish_standing(self) -> None:
+        """Re-publishes what is active: renews it for agents, repairs what was lost on the way."""
+        now_ms = self.ledger.log_ms
+        for standing in self.ledger.verdicts.standing.values():
+            if standing.expires_ms > now_ms:
+                decision = standing.decision
+                self._control.publish(self.partition, control_key(decision), _encode(decision))
+
+    def beat(self, now_ms: int) -> None:
+        ledger = self.ledger
+        beat = Heartbeat(
+            partition=self.partition,
+            generation=ledger.generation,
+            usage_offset=ledger.usage_offset,
+            commands_offset=ledger.commands_offset,
+            issued_at=format_ms(now_ms),
+        )
+        self._control.publish(self.partition, control_key(beat), _encode(beat))
+
+
+def _packed(lines: list[bytes]) -> Iterable[bytes]:
+    """The lines of a chunk as JSON lines, in records that every broker takes."""
+    size = 0
+    pack: list[bytes] = []
+    for line in lines:
+        if pack and size + len(line) > MAX_CHARGES_BYTES:
+            yield b"\n".join(pack) + b"\n"
+            pack, size = [], 0
+        pack.append(line)
+        size += len(line) + 1
+    if pack:
+        yield b"\n".join(pack) + b"\n"
+
+
+def recover(
+    partition: int,
+    partitions: int,
+    catalogue: Catalogue,
+    newest: dict[bytes, bytes],
+    bounds: LogBounds,
+    *,
+    accept_loss: bool,
+) -> Ledger:
+    """The ledger that a partition's records say. Raises `LogLost` where the log cannot continue it.
+
+    `bounds` are those of the usage log, which the books continue.
+    """
+    ledger = Ledger(partition, partitions, PriceBook(catalogue))
+    restore(ledger, [(key.decode(), _decode_entry(value)) for key, value in newest.items()])
+    next_offset = ledger.usage_offset + 1
+    if bounds.end < next_offset:
+        raise LogLost(
+            f"partition {partition} of {USAGE.name} ends at offset {bounds.end}, but its books"
+            f" have seen {ledger.usage_offset}: this is another log than the books were kept of."
+            " Restore the topic, or begin a new generation with `tollway rebuild`"
+        )
+    if bounds.first > next_offset and not accept_loss:
+        raise LogLost(
+            f"partition {partition} of {USAGE.name} begins at offset {bounds.first}, but its books"
+            f" end at {ledger.usage_offset}: {bounds.first - next_offset} records are gone."
+            " Continue without them with `tollway worker --accept-loss`, or restore the topic"
+        )
+    return ledger

@@ -1,0 +1,271 @@
+"""The worker: owners of partitions, told by Faust what they own, closing their books in time."""
+
+import asyncio
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
+
+from tollway.contract.moments import format_ms
+from tollway.domain.prices import Catalogue
+from tollway.streams.kafka import (
+    Books,
+    CommandReader,
+    CommandRecord,
+    ControlWriter,
+    Fenced,
+    read_ledger,
+    usage_bounds,
+)
+from tollway.streams.metrics import Metrics
+from tollway.streams.owner import Acknowledged, LogLost, Owner, Poisoned, Record, recover
+from tollway.streams.settings import WorkerSettings
+
+__all__ = ["Worker", "die"]
+
+# What sysexits.h calls an internal software error: the supervisor restarts.
+EXIT_CRASHED = 70
+# What it calls a configuration error: to restart would not help, a person must act.
+EXIT_STOPPED = 78
+_SLICE = 1000
+_RECOVERIES_AT_ONCE = 4
+
+
+def die(message: str, code: int = EXIT_CRASHED) -> NoReturn:
+    """Ends the process at once. State is in the books; what is not will be read again."""
+    sys.stderr.write(f"tollway worker: {message}\n")
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class Owned:
+    """A partition from assignment to revocation."""
+
+    __slots__ = ("books", "closing", "committed_s", "owner", "ready", "task")
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+        self.owner: Owner | None = None
+        self.books: Books | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.closing = asyncio.Lock()
+        self.committed_s = time.monotonic()
+
+
+class Worker:
+    """Owns partitions of the usage topic. All methods run in one event loop."""
+
+    def __init__(self, settings: WorkerSettings, partitions: int, metrics: Metrics) -> None:
+        self._settings = settings
+        self._partitions = partitions
+        self._metrics = metrics
+        self._catalogue = Catalogue.bundled()
+        self._owned: dict[int, Owned] = {}
+        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="tollway-books")
+        self._recovering = asyncio.Semaphore(_RECOVERIES_AT_ONCE)
+        self._loop = asyncio.get_running_loop()
+        self._control = ControlWriter(settings, die)
+        self._commands = CommandReader(settings, self._on_command, die)
+        self._wake = asyncio.Event()
+        self.beat_s = time.monotonic()
+
+    def own(self, partitions: Iterable[int]) -> None:
+        """Takes partitions over: each is recovered beside the others."""
+        for partition in partitions:
+            if partition not in self._owned:
+                owned = self._owned[partition] = Owned()
+                owned.task = asyncio.create_task(self._recover(partition, owned))
+
+    async def _recover(self, partition: int, owned: Owned) -> None:
+        async with self._recovering:
+            started = time.monotonic()
+            try:
+                books, owner = await self._loop.run_in_executor(
+                    self._threads, self._recover_blocking, partition
+                )
+            except LogLost as why:
+                die(str(why), EXIT_STOPPED)
+            except Exception:  # noqa: BLE001 -- crash-only: whatever it is, the supervisor restarts us
+                die(f"partition {partition} could not be recovered\n{traceback.format_exc()}")
+        if self._owned.get(partition) is not owned:
+            return
+        owned.books, owned.owner = books, owner
+        self._metrics.recovery_seconds.observe(time.monotonic() - started)
+        self._commands.follow(partition, owner.ledger.commands_offset + 1)
+        owner.publish_standing()
+        owned.committed_s = time.monotonic()
+        owned.ready.set()
+        self._metrics.note(
+            f"partition {partition} is owned, from offset {owner.ledger.usage_offset + 1}"
+        )
+
+    def _recover_blocking(self, partition: int) -> tuple[Books, Owner]:
+        # Fencing comes first: from here on nobody else can write what is read next.
+        books = Books(self._settings, partition)
+        newest = read_ledger(self._settings, partition)
+        ledger = recover(
+            partition,
+            self._partitions,
+            self._catalogue,
+            newest,
+            usage_bounds(self._settings, partition),
+            accept_loss=self._settings.accept_loss,
+        )
+        return books, Owner(partition, ledger, self._control)
+
+    async def disown(self) -> None:
+        """Gives all partitions back: Faust's protocol is eager. Their books have been closed."""
+        owned, self._owned = self._owned, {}
+        for partition, one in owned.items():
+            self._commands.leave(partition)
+            if one.task is not None and not one.task.done():
+                # It ends by itself, finds that it is no longer owned, and leaves nothing behind.
+                await asyncio.wait([one.task])
+
+    async def apply(self, partition: int, records: Sequence[Record], chunk: Acknowledged) -> None:
+        """Applies a chunk once the partition is recovered, in slices, so that the loop breathes."""
+        owned = self._owned.get(partition)
+        if owned is None:
+            # Of a partition that was just given back; its next owner reads it again.
+            return
+        await owned.ready.wait()
+        for at in range(0, len(records), _SLICE):
+            if self._owned.get(partition) is not owned:
+                return
+            last = at + _SLICE >= len(records)
+            self._apply_slice(owned, records[at : at + _SLICE], chunk if last else _PART)
+            if not last:
+                await asyncio.sleep(0)
+        self.beat_s = time.monotonic()
+
+    def _apply_slice(self, owned: Owned, records: Sequence[Record], chunk: Acknowledged) -> None:
+        owner = owned.owner
+        assert owner is not None
+        if not owner.is_open():
+            owned.committed_s = time.monotonic()
+        owner.apply(records, chunk)
+        ledger = owner.ledger
+        self._metrics.applied(owner, records[-1].timestamp)
+        if ledger.poison_run >= self._settings.poison_limit:
+            die(str(_poisoned(owner, self._settings.poison_limit)), EXIT_STOPPED)
+
+    def _on_command(self, command: CommandRecord) -> None:
+        self._loop.call_soon_threadsafe(self._take_command, command)
+
+    def _take_command(self, command: CommandRecord) -> None:
+        owned = self._owned.get(command.partition)
+        if owned is not None and owned.owner is not None:
+            owned.owner.add_command(command)
+            self._wake.set()
+
+    async def close_all(self) -> None:
+        """Closes the books of all partitions that have something to close."""
+        await asyncio.gather(
+            *(self._close(partition, owned) for partition, owned in list(self._owned.items()))
+        )
+
+    async def _close(self, partition: int, owned: Owned) -> None:
+        owner, books = owned.owner, owned.books
+        if owner is None or books is None or not owned.ready.is_set():
+            return
+        async with owned.closing:
+            if not owner.is_open():
+                return
+            started = time.monotonic()
+            closing = owner.close()
+            try:
+                await self._loop.run_in_executor(self._threads, books.write, closing.records)
+            except Fenced as why:
+                die(str(why))
+            except Exception:  # noqa: BLE001 -- crash-only: books not written are read again
+                die(f"books of partition {partition} not written\n{traceback.format_exc()}")
+            owner.written(closing)
+            owned.committed_s = time.monotonic()
+            self._metrics.closed(len(closing.records), owned.committed_s - started)
+
+    async def keep_closing(self) -> None:
+        """Closes the books once a second, and at once when a command waits."""
+        while True:
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), self._settings.close_every_s)
+                closing = [
+                    self._close(partition, owned)
+                    for partition, owned in list(self._owned.items())
+                    if owned.owner is not None and owned.owner.has_commands()
+                ]
+                await asyncio.gather(*closing)
+            except TimeoutError:
+                await self.close_all()
+
+    async def keep_beating(self) -> None:
+        """A heartbeat a second for each partition, and now and then what stands."""
+        next_emit = time.monotonic() + self._settings.reemit_every_s
+        while True:
+            await asyncio.sleep(1.0)
+            self.beat_s = time.monotonic()
+            now_ms = time.time_ns() // 1_000_000
+            emit = self.beat_s >= next_emit
+            if emit:
+                next_emit = self.beat_s + self._settings.reemit_every_s
+            for owned in self._owned.values():
+                if owned.owner is not None and owned.ready.is_set():
+                    owned.owner.beat(now_ms)
+                    if emit:
+                        owned.owner.publish_standing()
+            self._watch()
+
+    def _watch(self) -> None:
+        """Ends the process where records wait and the books do not move."""
+        for partition, owned in self._owned.items():
+            waiting = owned.owner is not None and owned.owner.is_open()
+            stuck_s = self.beat_s - owned.committed_s
+            if waiting and stuck_s > self._settings.stuck_after_s:
+                die(f"books of partition {partition} have not moved for {stuck_s:.0f} s")
+
+    def is_ready(self) -> bool:
+        return all(owned.ready.is_set() for owned in self._owned.values())
+
+    def state(self) -> dict[str, object]:
+        """What the worker owns and how far it is, for its health page."""
+        return {
+            str(partition): {
+                "ready": owned.ready.is_set(),
+                "usage_offset": owned.owner.ledger.usage_offset if owned.owner else None,
+                "log_time": format_ms(owned.owner.ledger.log_ms) if owned.owner else None,
+                "counts": dict(owned.owner.ledger.counts) if owned.owner else None,
+            }
+            for partition, owned in sorted(self._owned.items())
+        }
+
+    async def stop(self) -> None:
+        await self.close_all()
+        await self._loop.run_in_executor(self._threads, self._stop_blocking)
+
+    def _stop_blocking(self) -> None:
+        self._commands.close()
+        self._control.close()
+
+
+class _Part:
+    """Stands for a chunk whose last slice has not been applied: nothing to acknowledge yet."""
+
+    def ack(self) -> bool:
+        return False
+
+
+_PART = _Part()
+
+
+def _poisoned(owner: Owner, limit: int) -> Poisoned:
+    last = owner.ledger.buried[-1] if owner.ledger.buried else None
+    why = f"the last is {last.reason}: {last.detail}" if last else "see the dead letters"
+    return Poisoned(
+        f"the last {limit} records of partition {owner.partition}, up to offset"
+        f" {owner.ledger.usage_offset}, are all unreadable ({why}). The worker stops instead of"
+        " draining the topic into the dead letters: mend the producer, then raise"
+        " `tollway worker --poison-limit` once to get past them"
+    )
