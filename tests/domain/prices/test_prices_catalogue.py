@@ -10,7 +10,7 @@ import genai_prices
 import msgspec
 import pytest
 from genai_prices.data import providers
-from genai_prices.types import ModelInfo, Provider
+from genai_prices.types import ClauseEquals, ClauseOr, MatchLogic, ModelInfo, Provider
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,6 +171,36 @@ def listed_models() -> Iterator[tuple[Provider, ModelInfo]]:
             yield provider, model
 
 
+def explicit_names(match: MatchLogic) -> Iterator[str]:
+    match match:
+        case ClauseEquals():
+            yield match.equals
+        case ClauseOr():
+            for part in match.or_:
+                yield from explicit_names(part)
+
+
+def name_of(catalogue: Catalogue, provider: Provider, model: ModelInfo) -> str:
+    """A name by which the very entry is found; ids of Bedrock and fine-tunes are no names."""
+    bare = model.id.removeprefix("regional.")
+    tuned = (f"{model.id.rstrip('-')}-2024-07-18", f"{model.id}a1b2")
+    for name in (model.id, *explicit_names(model.match), bare, f"us.{bare}", *tuned):
+        if catalogue.model_id(provider.id, name) == f"{provider.id}/{model.id}":
+            return name
+    raise AssertionError(f"{provider.id}/{model.id} has no name")
+
+
+def test_every_name_in_the_list_is_found_as_genai_prices_finds_it(catalogue: Catalogue) -> None:
+    names = 0
+    for provider, model in listed_models():
+        for name in explicit_names(model.match):
+            found = provider.find_model(name, all_providers=list(providers))
+            assert found is not None
+            assert catalogue.model_id(provider.id, name) == f"{provider.id}/{found.id}"
+            names += 1
+    assert names > 3_000
+
+
 def reference_pico(
     provider: Provider,
     model: ModelInfo,
@@ -216,11 +246,9 @@ def test_every_listed_model_costs_what_genai_prices_says(
     compared = 0
     context = None if tier is None else CONTEXTS[tier]
     for provider, model in listed_models():
-        # The same entry under the same name; a name that leads elsewhere is another test's.
-        if catalogue.model_id(provider.id, model.id) != f"{provider.id}/{model.id}":
-            continue
+        name = name_of(catalogue, provider, model)
         for at_ms in map(ms, MOMENTS):
-            rates = catalogue.rates(provider.id, model.id, tier, at_ms)
+            rates = catalogue.rates(provider.id, name, tier, at_ms)
             for counts in SIZES:
                 expected = reference_pico(provider, model, at_ms, counts, context)
                 if rates is None:
@@ -230,7 +258,7 @@ def test_every_listed_model_costs_what_genai_prices_says(
                 event = msgspec.convert({**EVENT, **ours}, UsageEvent)
                 assert rates.cost_pico(event) == expected, f"{rates.version} at {at_ms}"
                 compared += 1
-    assert compared > 12_000
+    assert compared > 13_000
 
 
 START_MS, STOP_MS = ms("2024-01-01T00:00:00+00:00"), ms("2027-06-01T00:00:00+00:00")

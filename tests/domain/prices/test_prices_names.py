@@ -74,6 +74,7 @@ AT_MS = 1_764_547_200_000  # 2025-12-01
         # Fine-tuned models have prices of their own.
         ("openai", "ft:gpt-4o-2024-08-06:acme::Ab12", "openai/ft:gpt-4o"),
         ("openai", "ft:gpt-4o-mini-2024-07-18:acme::Ab12", "openai/ft:gpt-4o-mini"),
+        ("openai", "gpt-4o-mini-2024-07-18.ft-0a1b", "openai/gpt-4o-mini-2024-07-18.ft-"),
         # Case.
         ("OpenAI", "GPT-4o", "openai/gpt-4o"),
         # Without a provider, or one that has no list.

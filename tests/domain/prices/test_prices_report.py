@@ -1,6 +1,7 @@
 """Our prices of recorded usage, against those that genai-prices computed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,5 +23,7 @@ def test_every_difference_from_the_recorded_prices_has_a_reason() -> None:
         check=False,
     )
     assert "unexplained: 0" in report.stdout, report.stdout + report.stderr
-    assert "  3,465  equal" in report.stdout
+    equal = re.search(r"([\d,]+)  equal\n", report.stdout)
+    assert equal is not None
+    assert int(equal[1].replace(",", "")) > 3_300
     assert report.returncode == 0

@@ -168,14 +168,14 @@ class Listing:
             self._exact.setdefault(name.lower(), model)
         for beginning in open_names:
             name = beginning.lower()
-            if name.startswith("ft:"):
+            if name.startswith("ft:") or name.endswith(".ft-"):
                 self._tuned.append((name, model))
             self._open.setdefault(name.rstrip("-@"), model)
         self._patterns.extend((re.compile(pattern), model) for pattern in patterns)
 
     def find(self, model: str, heads: frozenset[str]) -> ListedModel | None:
         """The model that this name stands for; a longer name is never a shorter one's model."""
-        if model.lower().startswith("ft:"):
+        if model.lower().startswith("ft:") or ".ft-" in model.lower():
             return self._find_tuned(model.lower())
         for form in name_forms(model, self.name, heads):
             listed = self._exact.get(form) or self._open.get(form)
@@ -190,9 +190,12 @@ class Listing:
         return None
 
     def _find_tuned(self, model: str) -> ListedModel | None:
-        # ft:<base model>:<organisation>:<name>:<id>
+        # OpenAI: ft:<base model>:<organisation>:<name>:<id>. Azure: <base model>.ft-<id>.
         base = ":".join(model.split(":")[:2])
         for beginning, listed in self._tuned:
-            if base.startswith(beginning) and re.fullmatch(r"[\d-]*", base[len(beginning) :]):
+            rest = base[len(beginning) :]
+            if base.startswith(beginning) and (
+                beginning.endswith(".ft-") or re.fullmatch(r"[\d-]*", rest)
+            ):
                 return listed
         return self._exact.get(base)
