@@ -1,12 +1,12 @@
 """Kafka for the SDK: the outbox that produces usage events, the tail that reads decisions."""
 
 import ctypes
-import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -18,18 +18,26 @@ from confluent_kafka import (
 )
 
 from tollway.contract.topics import CONTROL, USAGE, partition_of
+from tollway.producers.complaints import Complaints
 from tollway.producers.errors import BadSettings
-from tollway.producers.outbox import LossReason, OutboxClosed, OutboxFull
+from tollway.producers.kafka_properties import consumer_properties, producer_properties
+from tollway.producers.outbox import (
+    ControlReader,
+    LossReason,
+    OutboxClosed,
+    OutboxFull,
+    OutboxRefused,
+)
 from tollway.producers.settings import Settings
 
-__all__ = ["QUEUE_KIBIBYTES", "QUEUE_MESSAGES", "ControlReader", "ControlTail", "KafkaOutbox"]
+__all__ = ["ControlTail", "KafkaOutbox"]
 
-QUEUE_MESSAGES = 10_000
-QUEUE_KIBIBYTES = 32 * 1024
-# Longer than outages last: what is queued is lost only when the process ends.
-MESSAGE_TIMEOUT_MS = 24 * 60 * 60 * 1000
-PATIENCE_WITH_TOPIC_MS = 60 * 60 * 1000
 _POLL_S = 0.1
+# Epochs of a producer id in one second; a healthy one needs a new one in months.
+_HOPELESS_EPOCHS = 3
+_HANDED_ON = frozenset(
+    {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL, KafkaError._DESTROY}
+)
 _METADATA_TIMEOUT_S = 0.5
 _RETRY_S = 0.5
 # The number of partitions may have changed.
@@ -37,59 +45,6 @@ _FIND_AGAIN_S = 60.0
 _BATCH = 1_000
 
 Client = TypeVar("Client", Producer, Consumer)
-
-_log = logging.getLogger("tollway")
-
-_CLIENT = {
-    "client.id": "tollway",
-    # Its own lines go to stderr of the host; errors come to `_say_once` instead.
-    "log_level": "0",
-    "socket.keepalive.enable": "true",
-    "reconnect.backoff.ms": "50",
-    "reconnect.backoff.max.ms": "1000",
-}
-_PRODUCER = {
-    "linger.ms": "5",
-    "compression.type": "lz4",
-    "message.timeout.ms": str(MESSAGE_TIMEOUT_MS),
-    "queue.buffering.max.messages": str(QUEUE_MESSAGES),
-    "queue.buffering.max.kbytes": str(QUEUE_KIBIBYTES),
-    # An agent may start before anybody has created the topics.
-    "topic.metadata.propagation.max.ms": str(PATIENCE_WITH_TOPIC_MS),
-}
-# What the books rely on; not to be set otherwise.
-_PRODUCER_FIXED = {
-    "enable.idempotence": "true",
-    "acks": "all",
-    "partitioner": "murmur2_random",
-    "delivery.report.only.error": "true",
-}
-_CONSUMER = {
-    "fetch.wait.max.ms": "100",
-    "fetch.queue.backoff.ms": "10",
-    "fetch.error.backoff.ms": "50",
-    "topic.metadata.refresh.interval.ms": "60000",
-}
-_CONSUMER_FIXED = {
-    # Needed by the driver; there is no group, nothing is committed.
-    "group.id": "tollway-guard",
-    "enable.auto.commit": "false",
-    "enable.auto.offset.store": "false",
-    "auto.offset.reset": "earliest",
-    "enable.partition.eof": "true",
-    # Decisions are written outside transactions and must not wait for one that is open.
-    "isolation.level": "read_uncommitted",
-}
-
-
-class ControlReader(Protocol):
-    """Whom a tail tells what it reads: the guard."""
-
-    workspace: str
-
-    def take(self, key: bytes, value: bytes | None, age_s: float) -> bool: ...
-
-    def caught_up(self) -> None: ...
 
 
 class KafkaOutbox:
@@ -102,18 +57,23 @@ class KafkaOutbox:
         on_lost: Callable[[bytes, LossReason], None],
         each_second: Callable[[], None],
     ) -> None:
-        config = _configuration(settings, _PRODUCER, _PRODUCER_FIXED)
+        config = producer_properties(settings)
         self._limit = int(config["queue.buffering.max.messages"])
         self._on_lost = on_lost
         self._each_second = each_second
         self._closed = False
-        self._complaints = _Complaints()
+        self._complaints = Complaints()
         self._config = {
             **config,
             "on_delivery": self._delivered,
-            "error_cb": self._complaints.hear,
+            "error_cb": self._complained,
+            "stats_cb": self._measured,
         }
         self._producer = _opened(Producer, self._config)
+        # The one before this, given up but perhaps still held by a thread inside `put`.
+        self._retired: Producer | None = None
+        self._given_up = False
+        self._epochs = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="tollway-outbox", daemon=True)
         self._thread.start()
@@ -125,6 +85,8 @@ class KafkaOutbox:
             self._producer.produce(USAGE.name, value, key)
         except BufferError:
             raise OutboxFull from None
+        except KafkaException as error:
+            raise OutboxRefused(error.args[0].name()) from None
 
     def has_room(self) -> bool:
         return 2 * len(self._producer) <= self._limit
@@ -141,9 +103,9 @@ class KafkaOutbox:
         self._closed = True
         self._stop.set()
         self._thread.join(max(0.0, deadline_s - time.monotonic()) + 2 * _POLL_S)
-        # What is left is handed to `_delivered`, which counts it.
-        self._producer.purge(in_queue=True, in_flight=True)
-        self._producer.flush(_POLL_S)
+        # What is left comes to `_delivered`, which counts it.
+        self._retired = None
+        _empty(self._producer)
 
     def abandon(self) -> None:
         self._closed = True
@@ -156,12 +118,69 @@ class KafkaOutbox:
             self._producer.poll(_POLL_S)
             if time.monotonic() >= next_s:
                 next_s = time.monotonic() + 1.0
-                self._each_second()
+                self._each_tick()
+
+    def _each_tick(self) -> None:
+        try:
+            if self._retired is not None:
+                _empty(self._retired)
+                self._retired = None
+            if self._given_up:
+                self._renew()
+            self._each_second()
+        except Exception as error:  # noqa: BLE001 (without this thread nothing is ever delivered)
+            self._complaints.say("FAULT", f"tollway failed with {type(error).__name__}")
+
+    def _renew(self) -> None:
+        """A producer that cannot go on hands what it held to a new one; the worker sees through
+        what arrives twice, by (producer, seq)."""
+        self._retired, self._producer = self._producer, _opened(Producer, self._config)
+        self._given_up, self._epochs = False, 0
+        _empty(self._retired)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         value = message.value()
-        if error is not None and isinstance(value, bytes):
+        if error is None or not isinstance(value, bytes):
+            return
+        if self._retired is None or error.code() not in _HANDED_ON:
             self._on_lost(value, _loss_reason(error))
+            return
+        try:
+            self.put(_bytes(message.key()), value)
+        except OutboxFull:
+            self._on_lost(value, "queue_full")
+        except (OutboxRefused, OutboxClosed):
+            self._on_lost(value, _loss_reason(error))
+
+    def _complained(self, error: KafkaError) -> None:
+        # After a fatal error librdkafka takes nothing more.
+        self._given_up = self._given_up or error.fatal()
+        self._complaints.say(error.name(), f"kafka: {error.str()}")
+
+    def _measured(self, statistics: str) -> None:
+        figures = msgspec.json.decode(statistics, type=_Statistics)
+        bumped, self._epochs = figures.eos.epoch_cnt - self._epochs, figures.eos.epoch_cnt
+        # A broker that lost its memory (the embedded one, restarted) knows no producer id that
+        # it did not give out; librdkafka would ask it for ever, with one epoch after another.
+        if figures.msg_cnt and bumped >= _HOPELESS_EPOCHS:
+            self._given_up = True
+
+
+class _Epochs(msgspec.Struct, frozen=True):
+    epoch_cnt: int = 0
+
+
+class _Statistics(msgspec.Struct, frozen=True):
+    """Of librdkafka's statistics, what we look at."""
+
+    msg_cnt: int = 0
+    eos: _Epochs = _Epochs()
+
+
+def _empty(producer: Producer) -> None:
+    """Everything that it holds comes back through its delivery callback."""
+    producer.purge(in_queue=True, in_flight=True)
+    producer.flush(_POLL_S)
 
 
 def _loss_reason(error: KafkaError) -> LossReason:
@@ -178,9 +197,9 @@ class ControlTail:
 
     def __init__(self, settings: Settings, reader: ControlReader) -> None:
         self._reader = reader
-        self._complaints = _Complaints()
-        config = _configuration(settings, _CONSUMER, _CONSUMER_FIXED)
-        self._consumer = _opened(Consumer, {**config, "error_cb": self._complaints.hear})
+        self._complaints = Complaints()
+        config = consumer_properties(settings)
+        self._consumer = _opened(Consumer, {**config, "error_cb": self._complained})
         self._live = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tollway-guard", daemon=True)
@@ -248,28 +267,18 @@ class ControlTail:
             self._live = True
             self._reader.caught_up()
             return False
-        self._complaints.hear(error)
+        self._complained(error)
         # The topic went, or has fewer partitions: find the partition anew.
         return error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}
+
+    def _complained(self, error: KafkaError) -> None:
+        self._complaints.say(error.name(), f"kafka: {error.str()}")
 
     def _age_s(self, message: Message) -> float:
         # By the clocks only while reading what stood there: they may differ between machines.
         if self._live:
             return 0.0
         return max(0.0, time.time() - message.timestamp()[1] / 1000)
-
-
-class _Complaints:
-    """Says each kind of error once: a broker that is away would fill the host's log."""
-
-    def __init__(self) -> None:
-        self._said: set[int] = set()
-
-    def hear(self, error: KafkaError) -> None:
-        code = error.code()
-        if code not in self._said:
-            self._said.add(code)
-            _log.warning("kafka: %s: %s; the next such ones are not logged", error.name(), error)
 
 
 def _opened(kind: Callable[[dict[str, Any]], Client], config: dict[str, Any]) -> Client:
@@ -286,10 +295,3 @@ def _never_free(client: object) -> None:
 
 def _bytes(text: str | bytes | None) -> bytes:
     return text if isinstance(text, bytes) else (text or "").encode()
-
-
-def _configuration(
-    settings: Settings, chosen: dict[str, str], fixed: dict[str, str]
-) -> dict[str, str]:
-    brokers = {"bootstrap.servers": settings.brokers or ""}
-    return {**_CLIENT, **chosen, **settings.kafka, **fixed, **brokers}

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from tollway.producers.ambient import Fields
+from tollway.producers.errors import BadSettings
 from tollway.producers.guard import Guard, GuardState
 from tollway.producers.listeners import Listeners
 from tollway.producers.outbox import LossReason, Outbox, Tail
@@ -50,7 +51,13 @@ def kafka_wire(
     outbox = KafkaOutbox(
         settings, on_lost=recorder.lost_in_transit, each_second=recorder.report_losses
     )
-    return outbox, None if guard is None else ControlTail(settings, guard)
+    if guard is None:
+        return outbox, None
+    try:
+        return outbox, ControlTail(settings, guard)
+    except BadSettings:
+        outbox.close(0.0)
+        raise
 
 
 class Metering:

@@ -1,8 +1,16 @@
-"""Where encoded events go, and why an event can be lost on the way."""
+"""The seams to the broker: where encoded events go, where decisions come from."""
 
 from typing import Literal, Protocol
 
-__all__ = ["LossReason", "Outbox", "OutboxClosed", "OutboxFull", "Tail"]
+__all__ = [
+    "ControlReader",
+    "LossReason",
+    "Outbox",
+    "OutboxClosed",
+    "OutboxFull",
+    "OutboxRefused",
+    "Tail",
+]
 
 # Stable words: they stand in loss events, where alerts match on them.
 LossReason = Literal[
@@ -31,11 +39,15 @@ class OutboxClosed(Exception):
     """The process is ending, and takes no more events."""
 
 
+class OutboxRefused(Exception):
+    """The broker will not have it; the text says why, in a word."""
+
+
 class Outbox(Protocol):
     """Takes encoded events and delivers them later. Must not block the agent."""
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Takes a record, or raises `OutboxFull` or `OutboxClosed`."""
+        """Takes a record, or raises `OutboxFull`, `OutboxRefused` or `OutboxClosed`."""
 
     def has_room(self) -> bool:
         """Whether less than half of it is taken: the broker is there, and it drains."""
@@ -50,6 +62,16 @@ class Outbox(Protocol):
 
     def abandon(self) -> None:
         """Lets go in a forked child: the parent's threads are not here to answer."""
+
+
+class ControlReader(Protocol):
+    """Whom a tail tells what it reads: the guard."""
+
+    workspace: str
+
+    def take(self, key: bytes, value: bytes | None, age_s: float) -> bool: ...
+
+    def caught_up(self) -> None: ...
 
 
 class Tail(Protocol):

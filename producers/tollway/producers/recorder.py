@@ -1,7 +1,6 @@
 """`record`: makes a usage event of what the agent says, and counts exactly what gets lost."""
 
 import itertools
-import logging
 import os
 import random
 import re
@@ -17,8 +16,9 @@ from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
 from tollway.contract.money import MalformedMoney, parse_usd
 from tollway.contract.usage import MAX_EVENT_BYTES, UsageEvent
 from tollway.producers.ambient import Fields, attributed, merge
+from tollway.producers.complaints import Complaints
 from tollway.producers.counts import Counts, numbers
-from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull
+from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull, OutboxRefused
 
 __all__ = ["MAX_LOSS_KEYS", "MAX_WORKSPACES", "UNATTRIBUTED", "Recorder"]
 
@@ -26,12 +26,10 @@ __all__ = ["MAX_LOSS_KEYS", "MAX_WORKSPACES", "UNATTRIBUTED", "Recorder"]
 MAX_WORKSPACES = 10_000
 MAX_LOSS_KEYS = 1_000
 MAX_TALLY_KEYS = 1_000
-MAX_LOG_LINES = 50
 # The agent of a loss event where the lost event named none.
 UNATTRIBUTED = "unattributed"
 _NAME_LENGTH = 512
 
-_log = logging.getLogger("tollway")
 _encode = msgspec.json.Encoder().encode
 _FIELDS = frozenset(UsageEvent.__struct_fields__)
 # msgspec's messages quote values in places; the path to the field never holds one.
@@ -90,7 +88,7 @@ class Recorder:
         self._reported: dict[LossKey, int] = {}
         # Loss events that were lost themselves: (workspace, agent, reason, how many).
         self._returned: deque[tuple[str, str, LossReason, int]] = deque()
-        self._log_lines: set[str] = set()
+        self._complaints = Complaints()
 
     @property
     def producer(self) -> str:
@@ -105,6 +103,8 @@ class Recorder:
             self._send(full, workspace, agent)
         except OutboxFull:
             self._lose(workspace, agent, "queue_full", "the outbox is full; is the broker away?")
+        except OutboxRefused as error:
+            self._lose(workspace, agent, "refused", str(error))
         except OutboxClosed:
             self._lose(workspace, agent, "shutdown", "the process is ending")
         except _Invalid as error:
@@ -149,11 +149,8 @@ class Recorder:
 
     def _lose(self, workspace: str, agent: str, reason: LossReason, detail: str) -> None:
         self._lost.add((workspace, agent or UNATTRIBUTED, reason))
-        line = f"{reason}: {detail}"
-        if line in self._log_lines or len(self._log_lines) >= MAX_LOG_LINES:
-            return
-        self._log_lines.add(line)
-        _log.error("a usage event was dropped, %s; the next such ones are only counted", line)
+        text = f"a usage event was dropped, {reason}: {detail}"
+        self._complaints.say(text, text)
 
     def lost_in_transit(self, value: bytes, reason: LossReason) -> None:
         """The outbox could not deliver this event."""
@@ -208,7 +205,7 @@ class Recorder:
             value = _encode(event)
             try:
                 outbox.put(workspace.encode(), value)
-            except (OutboxFull, OutboxClosed):
+            except (OutboxFull, OutboxRefused, OutboxClosed):
                 self.lost_in_transit(value, "queue_full")
 
 
