@@ -35,7 +35,20 @@ any_counts = st.fixed_dictionaries(
     )
 )
 rate = st.integers(min_value=0, max_value=10**9)
-KINDS = tuple(RateTable.__slots__)
+# By name, because a compiled class has no list of its slots.
+KINDS = (
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "reasoning",
+    "input_audio",
+    "cache_read_audio",
+    "output_audio",
+    "input_image",
+    "output_image",
+)
 
 
 @st.composite
