@@ -92,3 +92,14 @@ def test_a_late_event_says_nothing_of_the_pace_now() -> None:
     spend(run, ["0.50"] * 7)
     run.at_ms = START_MS
     assert run.llm(usd="50.00") == []
+
+
+def test_an_event_at_the_windows_first_instant_is_in_it() -> None:
+    run = AgentRun(production())
+    spend(run, ["0.50"] * 7)
+    run.at_ms = START_MS + 6 * WINDOW_MS
+    assert len(run.llm(usd="50.00")) == 1
+
+
+def test_the_first_step_is_compared_with_nothing() -> None:
+    assert AgentRun(compat()).llm(output=100) == []

@@ -43,6 +43,24 @@ def test_compat_never_fires_without_a_tool_call() -> None:
     assert run.llm(50_000) == []
 
 
+def test_compat_compares_the_first_input_with_nothing() -> None:
+    run = AgentRun(QUIET)
+    run.tool("ls", tokens=10)
+    assert run.llm(50_000) == []
+
+
+def test_compat_names_the_first_of_equal_results_and_forgets_it_after() -> None:
+    run = AgentRun(QUIET)
+    run.llm(1000)
+    run.tool("ls", tokens=10)
+    run.tool("cat", tokens=10)
+    (first,) = run.llm(5000)
+    run.tool("touch", tokens=0)
+    (second,) = run.llm(25_000)
+    assert first.evidence["tool"] == "ls"
+    assert "tool" not in second.evidence
+
+
 @pytest.mark.parametrize(("first", "second"), [(1, 0), (0, 1)])
 def test_compat_takes_either_model_calls_count_of_tool_calls(first: int, second: int) -> None:
     run = AgentRun(QUIET)

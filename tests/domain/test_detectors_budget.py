@@ -142,3 +142,11 @@ def test_runs_that_cost_nothing_never_make_the_norm_nothing() -> None:
 
     assert run.llm(usd="0.01") == []
     assert run.norm.runs == []
+
+
+def test_of_two_warnings_the_budgets_is_said() -> None:
+    run = AgentRun(production("5.00"), norm_of([DOLLAR] * 20))
+
+    (sighting,) = run.llm(usd="4.00")
+
+    assert (sighting.level, sighting.evidence["limit"]) == ("warn", "5.000000000000")

@@ -65,6 +65,14 @@ def test_a_drop_that_stays_above_the_level_is_no_new_crossing() -> None:
     assert len(run.llm(60_000)) == 1
 
 
+def test_a_drop_to_the_level_itself_re_arms_nothing() -> None:
+    run = AgentRun(production())
+    run.window = 100_000
+    run.llm(90_000)
+    run.llm(60_000)
+    assert run.llm(61_000) == []
+
+
 def test_an_unknown_window_is_two_hundred_thousand() -> None:
     run = AgentRun(production())
     assert run.llm(119_999) == []

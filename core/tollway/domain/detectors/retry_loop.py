@@ -87,7 +87,7 @@ class Calls:
 def _fires(count: int, first: int) -> bool:
     """At the first, then at each doubling: 3, 6, 12, ..."""
     doubled = count // first
-    return count % first == 0 and doubled > 0 and doubled & (doubled - 1) == 0
+    return count % first == 0 and doubled & (doubled - 1) == 0
 
 
 def asked_again(prompts: Prompts, profile: Profile, event: UsageEvent) -> Sighting | None:
