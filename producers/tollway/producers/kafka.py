@@ -20,7 +20,7 @@ from confluent_kafka import (
 from tollway.contract.topics import CONTROL, USAGE, partition_of
 from tollway.producers.complaints import Complaints
 from tollway.producers.errors import BadSettings
-from tollway.producers.kafka_properties import consumer_properties, producer_properties
+from tollway.producers.kafka_properties import Statistics, consumer_properties, producer_properties
 from tollway.producers.outbox import (
     ControlReader,
     LossReason,
@@ -73,7 +73,7 @@ class KafkaOutbox:
         # The one before this, given up but perhaps still held by a thread inside `put`.
         self._retired: Producer | None = None
         self._given_up = False
-        self._epochs = 0
+        self._epoch = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="tollway-outbox", daemon=True)
         self._thread.start()
@@ -95,11 +95,17 @@ class KafkaOutbox:
         return len(self._producer)
 
     def flush(self, timeout_s: float) -> int:
-        return self._producer.flush(timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            producer = self._producer
+            left = producer.flush(max(0.0, deadline_s - time.monotonic()))
+            # Renewed meanwhile: the new one has what is left.
+            if producer is self._producer:
+                return left
 
     def close(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        self._producer.flush(timeout_s)
+        self.flush(timeout_s)
         self._closed = True
         self._stop.set()
         self._thread.join(max(0.0, deadline_s - time.monotonic()) + 2 * _POLL_S)
@@ -135,7 +141,7 @@ class KafkaOutbox:
         """A producer that cannot go on hands what it held to a new one; the worker sees through
         what arrives twice, by (producer, seq)."""
         self._retired, self._producer = self._producer, _opened(Producer, self._config)
-        self._given_up, self._epochs = False, 0
+        self._given_up, self._epoch = False, 0
         _empty(self._retired)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
@@ -158,23 +164,13 @@ class KafkaOutbox:
         self._complaints.say(error.name(), f"kafka: {error.str()}")
 
     def _measured(self, statistics: str) -> None:
-        figures = msgspec.json.decode(statistics, type=_Statistics)
-        bumped, self._epochs = figures.eos.epoch_cnt - self._epochs, figures.eos.epoch_cnt
+        figures = msgspec.json.decode(statistics, type=Statistics)
+        epoch = figures.eos.producer_epoch
+        bumped, self._epoch = epoch - self._epoch, epoch
         # A broker that lost its memory (the embedded one, restarted) knows no producer id that
         # it did not give out; librdkafka would ask it for ever, with one epoch after another.
         if figures.msg_cnt and bumped >= _HOPELESS_EPOCHS:
             self._given_up = True
-
-
-class _Epochs(msgspec.Struct, frozen=True):
-    epoch_cnt: int = 0
-
-
-class _Statistics(msgspec.Struct, frozen=True):
-    """Of librdkafka's statistics, what we look at."""
-
-    msg_cnt: int = 0
-    eos: _Epochs = _Epochs()
 
 
 def _empty(producer: Producer) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from tollway.producers.settings import Settings
 
 __all__ = [
@@ -10,6 +12,7 @@ __all__ = [
     "QUEUE_KIBIBYTES",
     "QUEUE_MESSAGES",
     "STATISTICS_INTERVAL_MS",
+    "Statistics",
     "consumer_properties",
     "producer_properties",
 ]
@@ -65,6 +68,17 @@ _CONSUMER_FIXED = {
     # Decisions are written outside transactions and must not wait for one that is open.
     "isolation.level": "read_uncommitted",
 }
+
+
+class _Idempotence(msgspec.Struct, frozen=True):
+    producer_epoch: int = 0
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """Of librdkafka's statistics, what we look at."""
+
+    msg_cnt: int = 0
+    eos: _Idempotence = _Idempotence()
 
 
 def producer_properties(settings: Settings) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Metering:
     ) -> None:
         self.settings = settings
         self._wire = wire
-        self._listeners = listeners
+        self.listeners = listeners
         self.defaults = _defaults(settings, wire)
         self.recorder = Recorder(self.defaults)
         self.guard = guard
@@ -88,7 +88,7 @@ class Metering:
 
     def renewed(self) -> "Metering":
         """For a forked child: its own producer id and connections, its parent's knowledge."""
-        return Metering(self.settings, self._wire, self._listeners, guard=self.guard)
+        return Metering(self.settings, self._wire, self.listeners, guard=self.guard)
 
     def abandon(self) -> None:
         if self.recorder.outbox is not None:
@@ -124,7 +124,7 @@ class Metering:
         by_agent: dict[str, int] = {}
         for (_, agent), count in recorder.tally.totals().items():
             by_agent[agent] = by_agent.get(agent, 0) + count
-        counts = self._listeners.failed.totals()
+        counts = self.listeners.failed.totals()
         if guard is not None:
             counts |= guard.counts.totals()
             if guard.decisions_refused():

@@ -144,9 +144,8 @@ def on_decision(callback: OnDecision, **dimensions: Unpack[Dimensions]) -> Calla
     """
     if not dimensions.keys() <= _dimensions:
         raise TypeError(f"on_decision() knows the dimensions {', '.join(DIMENSIONS)} only")
-    if _metering is None:
-        _begin()
-    return _listeners.add(callback, dict(dimensions))
+    listeners = (_metering or _begin()).listeners
+    return listeners.add(callback, dict(dimensions))
 
 
 def stats() -> Stats:
