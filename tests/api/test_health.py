@@ -61,6 +61,17 @@ def test_requests_are_counted_by_route_and_never_by_address(
     assert "/no/such/place" not in text
 
 
+def test_the_status_names_the_clock_and_the_migrations(api: TestClient) -> None:
+    answer = api.get("/v1/status").json()
+
+    assert answer["now"] == "2026-03-10T12:30:00.000Z"
+    assert [(each["version"], each["name"]) for each in answer["migrations"]][:2] == [
+        (1, "tables"),
+        (2, "views"),
+    ]
+    assert len(answer["migrations"][0]["checksum"]) == 64
+
+
 def test_every_operation_has_an_id_of_its_own(api: TestClient) -> None:
     paths = api.get("/openapi.json").json()["paths"]
 
@@ -77,6 +88,7 @@ def test_every_operation_has_an_id_of_its_own(api: TestClient) -> None:
         "getMetrics",
         "getReadiness",
         "getSpend",
+        "getStatus",
         "listBudgets",
         "listDeadLetters",
         "listDecisions",

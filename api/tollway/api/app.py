@@ -19,6 +19,7 @@ from tollway.api.prices import price_routes
 from tollway.api.problems import install_problems
 from tollway.api.settings import ApiSettings
 from tollway.api.spend import spend_routes
+from tollway.api.status import status_routes
 from tollway.api.writes import Writer
 
 __all__ = ["create_app"]
@@ -50,6 +51,7 @@ def create_app(
     install_problems(app)
     count_requests(app, registry)
     app.include_router(health_routes(parts, registry))
+    app.include_router(status_routes(parts))
     app.include_router(spend_routes(parts))
     app.include_router(list_routes(parts))
     app.include_router(audit_routes(parts))

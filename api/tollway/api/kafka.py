@@ -32,6 +32,8 @@ COUNTED_RECORDS_MAX = 500
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the stubs lack it
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the stubs lack it
+# As `control_key` begins for a `Heartbeat`.
+_HEARTBEAT = b"heartbeat|"
 _STORED_TOPICS = (CHARGES, LEDGER, CONTROL, COMMANDS, DEADLETTER)
 
 
@@ -154,9 +156,10 @@ class KafkaSinkLag:
         }
 
     def _records_between(self, at: TopicPartition, start: int, end: int) -> int:
-        """Transactions leave markers that have offsets and are no records: so near the end count.
+        """Near the end counts what is to be stored: offsets also belong to transactions' markers.
 
-        A reader that has read everything therefore still stands before the last marker.
+        A reader that has read everything still stands before the last marker; and heartbeats,
+        which nobody stores, come each second.
         """
         if not 0 < end - start <= COUNTED_RECORDS_MAX:
             return max(0, end - start)
@@ -170,6 +173,11 @@ class KafkaSinkLag:
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
                 break
-            records += 1
+            records += not _is_heartbeat(message)
         self._consumer.unassign()
         return records
+
+
+def _is_heartbeat(message: Message) -> bool:
+    key = message.key()
+    return message.topic() == CONTROL.name and key is not None and bytes(key).startswith(_HEARTBEAT)

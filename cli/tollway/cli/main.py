@@ -12,11 +12,14 @@ from tollway.cli.commands.audit import audit
 from tollway.cli.commands.blocks import block, unblock
 from tollway.cli.commands.budgets import app as budget_app
 from tollway.cli.commands.decisions import decisions, findings
+from tollway.cli.commands.doctor import doctor
 from tollway.cli.commands.failing import Failed, missing_extra
 from tollway.cli.commands.policies import policy_app, price_app
 from tollway.cli.commands.processes import api, sink, up, worker
 from tollway.cli.commands.setup import migrate, topics_app
 from tollway.cli.commands.spend import spend
+from tollway.cli.commands.tail import tail
+from tollway.cli.commands.top import top
 
 __all__ = ["app"]
 
@@ -28,14 +31,14 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Failed as error:
-            line = str(error)
+            line, exit_code = str(error), error.exit_code
         except ImportError as error:
             missing = missing_extra(error)
             if missing is None:
                 raise
-            line = missing
+            line, exit_code = missing, 1
         typer.echo(f"tollway: {line}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(exit_code)
 
 
 app = typer.Typer(
@@ -53,10 +56,13 @@ for _command, _panel in (
     (sink, _RUN),
     (api, _RUN),
     (migrate, _RUN),
+    (doctor, _RUN),
     (spend, _ASK),
     (decisions, _ASK),
     (findings, _ASK),
     (audit, _ASK),
+    (tail, _ASK),
+    (top, _ASK),
     (block, _SET),
     (unblock, _SET),
 ):

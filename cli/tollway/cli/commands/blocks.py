@@ -6,6 +6,7 @@ import typer
 
 from tollway.cli.commands.budgets import confirmed
 from tollway.cli.commands.client import Api
+from tollway.cli.commands.failing import misuse
 from tollway.cli.commands.options import (
     ApiOption,
     JsonOption,
@@ -39,7 +40,7 @@ def block(
 ) -> None:
     """Block a subject until it is unblocked, or for a time."""
     if for_ is not None and until is not None:
-        raise typer.BadParameter("give --for or --until, not both")
+        misuse("give --for or --until, not both")
     named = _named(pairs, all_)
     body = {
         "subject": named,
@@ -75,5 +76,5 @@ def unblock(
 
 def _named(pairs: list[str] | None, all_: bool) -> dict[str, str]:
     if bool(pairs) == all_:
-        raise typer.BadParameter("name a subject such as agent=bot, or --all for the workspace")
+        misuse("name a subject such as agent=bot, or --all for the workspace")
     return subject(pairs or [])

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tollway.cli.commands.client import Api, Document
+from tollway.cli.commands.failing import misuse
 from tollway.cli.commands.options import (
     ApiOption,
     JsonOption,
@@ -49,7 +50,7 @@ def set_budget(  # noqa: PLR0913, PLR0917  # an option is a parameter
 ) -> None:
     """Set or change a budget; what was spent since its window began counts."""
     if not all(percent.strip().isdecimal() for percent in thresholds.split(",")):
-        raise typer.BadParameter("write percents such as 70,90,100", param_hint="--thresholds")
+        misuse(f"--thresholds {thresholds!r} are not percents such as 70,90,100")
     body: Document = {
         "match": subject(match or []),
         "window": window,

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-__all__ = ["Failed", "fail", "missing_extra"]
+__all__ = ["Failed", "fail", "missing_extra", "misuse"]
 
 # By top-level module: what `pip install 'tollway[...]'` brings it.
 _EXTRAS = {
@@ -23,12 +23,21 @@ _EXTRAS = {
 }
 
 
-class Failed(Exception):  # the line for people; the traceback would say nothing to them
-    """A command cannot do what was asked."""
+class Failed(Exception):
+    """A command cannot do what was asked: the line says why, and what to do."""
+
+    def __init__(self, line: str, exit_code: int = 1) -> None:
+        super().__init__(line)
+        self.exit_code = exit_code
 
 
 def fail(line: str) -> NoReturn:
     raise Failed(line)
+
+
+def misuse(line: str) -> NoReturn:
+    """The command was not called as it must be: exit code 2."""
+    raise Failed(line, exit_code=2)
 
 
 def missing_extra(error: ImportError) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tollway.cli.commands.failing import misuse
 from tollway.contract.subjects import DIMENSIONS
 
 __all__ = [
@@ -52,11 +53,9 @@ def subject(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not value or name not in DIMENSIONS:
-            raise typer.BadParameter(
-                f"{pair!r} is not NAME=VALUE with a name of {', '.join(DIMENSIONS)}"
-            )
+            misuse(f"{pair!r} is not NAME=VALUE with a name of {', '.join(DIMENSIONS)}")
         if name in named:
-            raise typer.BadParameter(f"{name} is named twice")
+            misuse(f"{name} is named twice")
         named[name] = value
     return named
 

@@ -6,6 +6,7 @@ import typer
 
 from tollway.cli.commands.budgets import confirmed
 from tollway.cli.commands.client import Api, Document
+from tollway.cli.commands.failing import misuse
 from tollway.cli.commands.options import ApiOption, JsonOption, ReasonOption, WorkspaceOption, actor
 from tollway.cli.commands.where import workspace_name
 
@@ -143,7 +144,7 @@ def _post(
 def _number(pair: str) -> tuple[str, int]:
     name, _, value = pair.partition("=")
     if not name or not value.lstrip("-").isdecimal():
-        raise typer.BadParameter(f"{pair!r} is not NAME=WHOLE_NUMBER", param_hint="--number")
+        misuse(f"--number {pair!r} is not NAME=WHOLE_NUMBER")
     return name, int(value)
 
 

@@ -6,7 +6,7 @@ import typer
 
 from tollway.cli.commands.client import Api, Document
 from tollway.cli.commands.options import ApiOption, JsonOption, WorkspaceOption, moment
-from tollway.cli.commands.show import NONE, amounts, count, echo_json, table
+from tollway.cli.commands.show import NONE, amounts, count, echo_json, short_time, table
 from tollway.cli.commands.where import workspace_name
 
 __all__ = ["spend", "spend_table"]
@@ -64,4 +64,8 @@ def spend_table(names: list[str], document: Document) -> str:
 
 def _name(row: Document, name: str) -> str:
     value = row.get(name)
-    return NONE if value is None else str(value)
+    if value is None:
+        return NONE
+    if name == "day":
+        return str(value)[:10]
+    return short_time(value) if name in ("hour", "minute") else str(value)

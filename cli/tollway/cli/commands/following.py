@@ -1,0 +1,122 @@
+"""Reads topics from their ends on, without a group, and says each record in one line."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from tollway.cli.commands.failing import fail
+from tollway.cli.commands.show import subject_text
+from tollway.contract.control import ControlRecord, Decision, Finding, Heartbeat
+from tollway.contract.topics import CONTROL
+from tollway.contract.usage import UsageEvent
+
+__all__ = ["Followed", "follow", "line_of"]
+
+ANSWER_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+
+_control: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
+_usage = msgspec.json.Decoder(UsageEvent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+
+
+def follow(brokers: str, topics: Sequence[str]) -> Iterator[Followed]:
+    """Every record from now on; ends when its reader does."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "tollway-tail",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
+    )
+    try:
+        consumer.assign(_ends(consumer, brokers, topics))
+        while True:
+            message = consumer.poll(_POLL_SECONDS)
+            if message is None:
+                continue
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._ALL_BROKERS_DOWN:
+                    fail(f"the brokers at {brokers} are gone")
+                continue
+            yield Followed(
+                topic=message.topic() or "",
+                partition=message.partition() or 0,
+                offset=message.offset() or 0,
+                value=message.value(),
+            )
+    finally:
+        consumer.close()
+
+
+def _ends(consumer: Consumer, brokers: str, topics: Sequence[str]) -> list[TopicPartition]:
+    try:
+        known = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+    except KafkaException:
+        fail(f"the brokers at {brokers} do not answer; is `tollway up` running?")
+    missing = [topic for topic in topics if topic not in known]
+    if missing:
+        fail(f"{', '.join(missing)} do not exist: `tollway topics create` makes them")
+    return [
+        TopicPartition(topic, partition, OFFSET_END)
+        for topic in topics
+        for partition in known[topic].partitions
+    ]
+
+
+def line_of(record: Followed, wanted: frozenset[str], workspace: str | None) -> str | None:
+    """None for what is not to be shown. Only names and numbers are: no field of free text."""
+    if record.value is None:
+        return None
+    decoder = _control if record.topic == CONTROL.name else _usage
+    try:
+        message = decoder.decode(record.value)
+    except msgspec.DecodeError:
+        return f"unreadable  {record.topic}/{record.partition} @ {record.offset}"
+    if isinstance(message, Heartbeat) or workspace not in (None, message.workspace):
+        return None
+    return _line(message, wanted)
+
+
+def _line(message: Decision | Finding | UsageEvent, wanted: frozenset[str]) -> str | None:
+    match message:
+        case Decision() if "decisions" in wanted:
+            shown = [
+                message.issued_at,
+                f"{message.action:<6}",
+                f"{message.workspace}: {subject_text(message.subject)}",
+                message.rule,
+                message.message,
+            ]
+        case Finding() if "findings" in wanted:
+            shown = [
+                message.time,
+                f"{message.level:<6}",
+                f"{message.workspace}: {message.agent} {message.session or ''}".rstrip(),
+                message.detector,
+                message.message,
+            ]
+        case UsageEvent() if "usage" in wanted:
+            shown = [
+                message.time,
+                f"{message.kind:<6}",
+                f"{message.workspace}: {message.agent} {message.session or ''}".rstrip(),
+                message.model or message.tool or "",
+                f"in {message.input_tokens:,} out {message.output_tokens:,}",
+                message.connection or "",
+            ]
+        case _:
+            return None
+    line = "  ".join(part for part in shown if part)
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
