@@ -1,12 +1,14 @@
 """Books one new event: prices it, adds it to its minute and accounts, and lets the rules look."""
 
+from typing import Final
+
 from tollway.contract.control import Decision, Finding
 from tollway.contract.moments import format_ms
 from tollway.contract.subjects import Subject
 from tollway.contract.usage import UsageEvent
 from tollway.domain.budgets import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
-from tollway.domain.charging import Booking, charge_head, charge_line
+from tollway.domain.charging import Booking, charge_head, charge_line, price_part
 from tollway.domain.detectors import Sighting, observe
 from tollway.domain.leaving import SESSION_IDLE_MS, Sweeper
 from tollway.domain.prices import PriceBook, is_inconsistent
@@ -24,6 +26,12 @@ MAX_ROUTES = 100_000
 MAX_PENDING = 100_000
 # How long a detector's block stands unless it is lifted.
 DETECTOR_BLOCK_MS = 3_600_000
+
+
+_EXPLICIT: Final = price_part("explicit", "event", "")
+_FREE: Final = price_part("free", "", "")
+_TOOL: Final = price_part("priced", "tool", "")
+_UNPRICED: Final = price_part("unpriced", "", "")
 
 
 class Booker:
@@ -48,7 +56,7 @@ class Booker:
         prices: PriceBook,
         sweeper: Sweeper,
         moment: Moment,
-        lines: list[bytes],
+        lines: list[str],
     ) -> None:
         self.changes = changes
         self.verdicts = verdicts
@@ -65,10 +73,10 @@ class Booker:
     ) -> None:
         """`explicit_pico` is the price the event named; -1 for none."""
         route = self.route(workspace, event)
-        booking.source = booking.version = ""
         booking.clamped = is_inconsistent(event)
         if explicit_pico >= 0:
-            booking.cost_pico, booking.state, booking.source = explicit_pico, "explicit", "event"
+            booking.cost_pico, booking.state = explicit_pico, "explicit"
+            booking.price_text = _EXPLICIT
         else:
             self._price(workspace, route, event, booking)
         tokens = event.input_tokens + event.output_tokens
@@ -122,7 +130,7 @@ class Booker:
             self.lane(workspace, dimensions),
             run,
             self._norm(workspace, event.agent),
-            charge_head(event),
+            charge_head(event, self.partition),
         )
         agent, provider, model, connection, tool, user, customer = dimensions
         values = {
@@ -173,12 +181,13 @@ class Booker:
             route.rates_to = route.tool_to = 0
         booking.cost_pico = 0
         booking.state = "free"
+        booking.price_text = _FREE
         if event.kind == "tool" and event.tool is not None:
             if not route.tool_from <= at_ms < route.tool_to:
                 self._look_up_tool(workspace, route, event, at_ms)
             if route.tool_cost >= 0:
                 booking.cost_pico, booking.state = route.tool_cost, "priced"
-                booking.source = "tool"
+                booking.price_text = _TOOL
                 return
         if event.kind == "outcome" or event.kind == "loss":
             return
@@ -187,11 +196,12 @@ class Booker:
         if not route.rates_from <= at_ms < route.rates_to:
             self._look_up_rates(workspace, route, event, at_ms)
         rates = route.rates
-        if rates is None:
+        if rates is None or not rates.covers(event):
+            # Without a rate for a part of what was used, the rest is no price.
             self._park(workspace, event, booking)
             return
         booking.cost_pico, booking.state = rates.cost_pico(event), "priced"
-        booking.source, booking.version = rates.source, rates.version
+        booking.price_text = route.price_text
 
     def _look_up_rates(
         self, workspace: Workspace, route: Route, event: UsageEvent, at_ms: int
@@ -209,6 +219,7 @@ class Booker:
                 workspace.priced.clear()
             priced = workspace.priced[key] = Priced(rates, at_ms)
         route.rates, route.rates_from, route.rates_to = priced.rates, priced.from_ms, priced.to_ms
+        route.price_text = priced.price_text
 
     def _look_up_tool(
         self, workspace: Workspace, route: Route, event: UsageEvent, at_ms: int
@@ -222,12 +233,13 @@ class Booker:
     def _park(self, workspace: Workspace, event: UsageEvent, booking: Booking) -> None:
         """No price: never free, but `unpriced` until there is one, as the policy says."""
         booking.state = "unpriced"
+        booking.price_text = _UNPRICED
         mode = workspace.policy.unpriced
         if mode == "conservative":
             rates = self.prices.catalogue.dearest(event.provider, booking.booked_ms)
             if rates is not None:
                 booking.cost_pico, booking.state = rates.cost_pico(event), "conservative"
-                booking.source, booking.version = rates.source, rates.version
+                booking.price_text = price_part("conservative", rates.source, rates.version)
         key = (event.provider or "", event.model or "")
         unpriced = workspace.unpriced.get(key)
         if unpriced is None:
@@ -339,7 +351,7 @@ class Booker:
             lane.current, lane.current_minute = minute, number
         if not minute.dirty:
             self.changes.touch(minute)
-        log_minute = booking.log_ms // MINUTE_MS
+        log_minute = self.moment.time_ms // MINUTE_MS
         if minute.touched != log_minute:
             minute.touched = log_minute
             self.sweeper.keep_minute(minute)
@@ -356,10 +368,10 @@ class Booker:
             self.changes.touch(run)
         if not norm.dirty:
             self.changes.touch(norm)
-        norm.last_ms = booking.log_ms
-        if run.last_ms // MINUTE_MS != booking.log_ms // MINUTE_MS:
-            self.sweeper.keep_run(run, booking.log_ms)
-        run.last_ms = booking.log_ms
+        norm.last_ms = self.moment.time_ms
+        if run.last_ms // MINUTE_MS != self.moment.time_ms // MINUTE_MS:
+            self.sweeper.keep_run(run, self.moment.time_ms)
+        run.last_ms = self.moment.time_ms
         sightings = observe(
             run.watch,
             workspace.profile,
@@ -401,7 +413,9 @@ class Booker:
                 version=version,
             )
         )
-        expires_ms = moment.time_ms + DETECTOR_BLOCK_MS
+        # A run that is over its budget stays so; other patterns may pass.
+        over = sighting.detector == "budget_exceeded"
+        expires_ms = moment.time_ms + (SESSION_IDLE_MS if over else DETECTOR_BLOCK_MS)
         rule = f"detector:{sighting.detector}"
         self.verdicts.decide(
             Decision(

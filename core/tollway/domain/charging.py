@@ -1,5 +1,6 @@
 """Charges: what an event cost and who pays, as lines of JSON."""
 
+from json.encoder import encode_basestring
 from typing import Final
 
 import msgspec
@@ -9,9 +10,11 @@ from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
 from tollway.contract.usage import UsageEvent
 
-__all__ = ["Booking", "adjustment_line", "charge_head", "charge_line"]
+__all__ = ["Booking", "adjustment_line", "charge_head", "charge_line", "price_part"]
 
 _encode: Final = msgspec.json.Encoder().encode
+# The C function behind json.dumps: a string with its quotes and escapes.
+_quote: Final = encode_basestring
 
 
 class Booking:
@@ -22,42 +25,41 @@ class Booking:
         "clamped",
         "cost_pico",
         "late",
-        "log_ms",
+        "log_text",
         "offset",
-        "partition",
+        "price_text",
         "skewed",
-        "source",
         "state",
-        "version",
     )
 
     booked_ms: int
     cost_pico: int
     state: str
-    source: str
-    version: str
+    # How it was priced, as `price_part` writes it.
+    price_text: str
     clamped: bool
     late: bool
     skewed: bool
-    partition: int
     offset: int
-    log_ms: int
+    # The log's time as text: the same for all records of a broker's millisecond.
+    log_text: str
 
-    def __init__(self, partition: int) -> None:
-        self.partition = partition
+    def __init__(self) -> None:
         self.booked_ms = 0
         self.cost_pico = 0
         self.state = "free"
-        self.source = ""
-        self.version = ""
+        self.price_text = ""
         self.clamped = False
         self.late = False
         self.skewed = False
         self.offset = -1
-        self.log_ms = 0
+        self.log_text = ""
+
+    def is_plain(self) -> bool:
+        return not (self.clamped or self.late or self.skewed)
 
 
-def charge_head(event: UsageEvent) -> bytes:
+def charge_head(event: UsageEvent, partition: int) -> str:
     """The part of a charge's JSON that is the same for all events of a route, left open."""
     head = {
         "workspace": event.workspace,
@@ -74,83 +76,72 @@ def charge_head(event: UsageEvent) -> bytes:
         "service_tier": event.service_tier,
         "tool": event.tool,
     }
-    return _encode({name: value for name, value in head.items() if value})[:-1]
+    given = {name: value for name, value in head.items() if value}
+    return f'{_encode(given)[:-1].decode()},"partition":{partition}'
 
 
-def charge_line(head: bytes, event: UsageEvent, booking: Booking) -> bytes:
+def price_part(state: str, source: str, version: str) -> str:
+    """The part that says how it was priced: the same for all events at one price."""
+    said = {"price_state": state, "price_source": source, "price_version": version}
+    if state == "priced":
+        del said["price_state"]
+    return "," + _encode({name: value for name, value in said.items() if value})[1:-1].decode()
+
+
+def charge_line(head: str, event: UsageEvent, booking: Booking) -> str:
     """One line of JSON that decodes to the event's `Charge`; zeros and absent values are left out.
 
-    The ids, the money and the offset are written here and not by encoding the struct `Charge`:
-    that costs more than pricing the event, and its dimensions repeat.
+    Written here and not by encoding the struct: that costs more than everything else together,
+    and most of a charge is the same from event to event.
     """
-    parts = [
-        head,
-        b',"time":"%b","id":%b,"cost":"%b","partition":%d,"offset":%d,"log_time":"%b"'
-        % (
-            format_ms(booking.booked_ms).encode(),
-            _encode(event.id),
-            format_usd(booking.cost_pico).encode(),
-            booking.partition,
-            booking.offset,
-            format_ms(booking.log_ms).encode(),
-        ),
-    ]
+    line = (
+        f'{head},"time":"{format_ms(booking.booked_ms)}","id":{_quote(event.id)}'
+        f',"cost":"{format_usd(booking.cost_pico)}","offset":{booking.offset}'
+        f',"log_time":"{booking.log_text}"{booking.price_text}'
+    )
     if event.input_tokens:
-        parts.append(b',"input_tokens":%d' % event.input_tokens)
+        line += f',"input_tokens":{event.input_tokens}'
     if event.output_tokens:
-        parts.append(b',"output_tokens":%d' % event.output_tokens)
+        line += f',"output_tokens":{event.output_tokens}'
     if event.cache_read_tokens:
-        parts.append(b',"cache_read_tokens":%d' % event.cache_read_tokens)
+        line += f',"cache_read_tokens":{event.cache_read_tokens}'
     if event.cache_write_tokens:
-        parts.append(b',"cache_write_tokens":%d' % event.cache_write_tokens)
-    if event.reasoning_tokens:
-        parts.append(b',"reasoning_tokens":%d' % event.reasoning_tokens)
+        line += f',"cache_write_tokens":{event.cache_write_tokens}'
     if event.step is not None:
-        parts.append(b',"step":%d' % event.step)
+        line += f',"step":{event.step}'
     if event.duration_ms is not None:
-        parts.append(b',"duration_ms":%d' % event.duration_ms)
-    if booking.state != "priced":
-        parts.append(b',"price_state":"%b"' % booking.state.encode())
-    if booking.source:
-        parts.append(
-            b',"price_source":%b,"price_version":%b'
-            % (_encode(booking.source), _encode(booking.version))
-        )
-    rest = _rest(event, booking)
-    if rest:
-        parts.append(b"," + _encode(rest)[1:-1])
-    parts.append(b"}")
-    return b"".join(parts)
+        line += f',"duration_ms":{event.duration_ms}'
+    if event.tags and not event.lost:
+        line += f',"tags":{_encode(event.tags).decode()}'
+    if booking.is_plain() and _is_plain(event):
+        return line + "}"
+    return f"{line},{_encode(_rare(event, booking))[1:-1].decode()}}}"
 
 
-def _rest(event: UsageEvent, booking: Booking) -> dict[str, object] | None:
-    """The fields that few events have."""
-    rest: dict[str, object] = {}
-    for name in ("task", "requested_model"):
-        if (value := getattr(event, name)) is not None:
-            rest[name] = value
-    if event.tags:
-        rest["tags"] = event.tags
-    if event.lost:
-        rest["tags"] = {f"lost_{reason}"[:128]: str(n) for reason, n in event.lost.items()}
-    for name in _RARE_COUNTS:
-        if count := getattr(event, name):
-            rest[name] = count
-    if event.status != "ok":
-        rest["status"] = event.status
-    if event.success is not None:
-        rest["success"] = event.success
-    if booking.clamped:
-        rest["clamped"] = True
-    if booking.late:
-        rest["late"] = True
-    if booking.skewed:
-        rest["skewed"] = True
-        rest["event_time"] = event.time
-    return rest
+def _is_plain(event: UsageEvent) -> bool:
+    """Whether an event has none of the fields that few events have."""
+    return not (
+        event.reasoning_tokens
+        or event.tool_calls
+        or event.cache_write_1h_tokens
+        or event.input_audio_tokens
+        or event.output_audio_tokens
+        or event.input_image_tokens
+        or event.output_image_tokens
+        or event.searches
+        or event.seconds
+        or event.usage_missing
+        or event.attempt
+        or event.lost
+        or event.requested_model is not None
+        or event.task is not None
+        or event.success is not None
+        or event.status != "ok"
+    )
 
 
-_RARE_COUNTS: Final = (
+_RARE: Final = (
+    "reasoning_tokens",
     "tool_calls",
     "cache_write_1h_tokens",
     "input_audio_tokens",
@@ -161,13 +152,35 @@ _RARE_COUNTS: Final = (
     "seconds",
     "usage_missing",
     "attempt",
+    "requested_model",
+    "task",
 )
+
+
+def _rare(event: UsageEvent, booking: Booking) -> dict[str, object]:
+    rare: dict[str, object] = {}
+    for name in _RARE:
+        if value := getattr(event, name):
+            rare[name] = value
+    if event.status != "ok":
+        rare["status"] = event.status
+    if event.success is not None:
+        rare["success"] = event.success
+    if event.lost:
+        # What a producer dropped, by reason, stands where people can query it.
+        rare["tags"] = {f"lost_{reason}"[:128]: str(n) for reason, n in event.lost.items()}
+    for name in ("clamped", "late", "skewed"):
+        if getattr(booking, name):
+            rare[name] = True
+    if booking.skewed:
+        rare["event_time"] = event.time
+    return rare
 
 
 _decode: Final = msgspec.json.Decoder(Charge).decode
 
 
-def adjustment_line(head: bytes, event: UsageEvent, booking: Booking, adjustment_id: str) -> bytes:
+def adjustment_line(head: str, event: UsageEvent, booking: Booking, adjustment_id: str) -> str:
     """A correction of an earlier charge: the difference in money, no tokens a second time."""
     charge = _decode(charge_line(head, event, booking))
     return _encode(
@@ -178,7 +191,7 @@ def adjustment_line(head: bytes, event: UsageEvent, booking: Booking, adjustment
             adjusts=event.id,
             **dict.fromkeys(_COUNTS, 0),
         )
-    )
+    ).decode()
 
 
 _COUNTS: Final = (

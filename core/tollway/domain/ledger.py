@@ -81,7 +81,7 @@ class Ledger:
         "workspaces",
     )
 
-    charge_lines: list[bytes]
+    charge_lines: list[str]
     misrouted: list[tuple[str, bytes]]
     buried: list[DeadLetter]
     workspaces: dict[str, Workspace]
@@ -110,7 +110,7 @@ class Ledger:
         # Unreadable records in a row, up to now.
         self.poison_run = 0
         self.moment = Moment(partition, generation)
-        self.booking = Booking(partition)
+        self.booking = Booking()
         self.sweeper = Sweeper(self.changes, self.verdicts, self.workspaces)
         self.booker = Booker(
             self.changes, self.verdicts, prices, self.sweeper, self.moment, self.charge_lines
@@ -144,6 +144,7 @@ class Ledger:
         """Moves time; what may leave by then leaves."""
         self.log_ms = stamp_ms
         self.moment.time_ms = stamp_ms
+        self.booking.log_text = format_ms(stamp_ms)
         minute = stamp_ms // MINUTE_MS
         if minute != self.log_minute:
             hour = minute // 60
@@ -189,7 +190,6 @@ class Ledger:
             return
         booking = self.booking
         booking.offset = offset
-        booking.log_ms = self.log_ms
         booking.skewed = time_ms > self.log_ms + FUTURE_MS or time_ms < self.log_ms - HORIZON_MS
         booking.booked_ms = self.log_ms if booking.skewed else time_ms
         booking.late = booking.booked_ms // MINUTE_MS < self.log_minute - LATE_MINUTES
@@ -246,7 +246,7 @@ class Ledger:
         mark = fingerprint(event.workspace, event.source or "", event.id)
         return self.prints.is_new(mark, self.log_minute // 60, offset)
 
-    def take_charges(self) -> list[bytes]:
+    def take_charges(self) -> list[str]:
         """The lines charged since last asked."""
         lines = self.charge_lines[:]
         self.charge_lines.clear()

@@ -1,7 +1,8 @@
 """A later price for what had none: adjustment charges, booked when the events happened."""
 
+from tollway.contract.moments import format_ms
 from tollway.domain.calendar import FOREVER_MS
-from tollway.domain.charging import Booking, adjustment_line
+from tollway.domain.charging import Booking, adjustment_line, price_part
 from tollway.domain.ledger import Ledger
 from tollway.domain.verdicts import lift
 from tollway.domain.workspaces import Pending, Unpriced, Workspace
@@ -35,14 +36,15 @@ def _adjust(ledger: Ledger, workspace: Workspace, pending: Pending) -> bool:
     rates = ledger.prices.rates_for(
         workspace.name, event.provider, event.model or "", event.service_tier, pending.booked_ms
     )
-    if rates is None:
+    if rates is None or not rates.covers(event):
         return False
-    booking = Booking(ledger.partition)
+    booking = Booking()
     booking.offset = pending.offset
     booking.booked_ms = pending.booked_ms
-    booking.log_ms = ledger.log_ms
+    booking.log_text = format_ms(ledger.log_ms)
     booking.cost_pico = rates.cost_pico(event) - pending.cost
-    booking.state, booking.source, booking.version = "priced", rates.source, rates.version
+    booking.state = "priced"
+    booking.price_text = price_part("priced", rates.source, rates.version)
     booker = ledger.booker
     route = booker.route(workspace, event)
     booker.correct(route, booking)

@@ -14,7 +14,7 @@ from tollway.contract.ledger_entries import (
 from tollway.contract.subjects import Subject, encode_name, encode_subject
 from tollway.contract.usage import UsageEvent
 from tollway.domain.budgets import Purse, Rule
-from tollway.domain.calendar import DAY_MS
+from tollway.domain.charging import price_part
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Norm, Profile, RunWatch, profile_of
 from tollway.domain.prices import Rates
@@ -174,7 +174,7 @@ class Unpriced(Stateful):
 class Priced:
     """The rates of a model, or that it has none, and from when to when that is known."""
 
-    __slots__ = ("from_ms", "rates", "to_ms")
+    __slots__ = ("from_ms", "price_text", "rates", "to_ms")
 
     rates: Rates | None
     from_ms: int
@@ -183,10 +183,11 @@ class Priced:
     def __init__(self, rates: Rates | None, at_ms: int) -> None:
         self.rates = rates
         if rates is None:
-            # A dated price may begin, or an estimator answer, with another day.
-            self.from_ms = at_ms - at_ms % DAY_MS
-            self.to_ms = self.from_ms + DAY_MS
+            # That there is no price is known for this moment alone: a dated one may begin.
+            self.price_text = ""
+            self.from_ms, self.to_ms = at_ms, at_ms + 1
         else:
+            self.price_text = price_part("priced", rates.source, rates.version)
             self.from_ms, self.to_ms = rates.valid_from_ms, rates.valid_to_ms
 
 
@@ -200,6 +201,7 @@ class Route:
         "head",
         "lane",
         "norm",
+        "price_text",
         "purses",
         "rates",
         "rates_from",
@@ -213,7 +215,7 @@ class Route:
     purses: list[Purse]
     rates: Rates | None
 
-    def __init__(self, lane: Lane, run: Run, norm: AgentNorm, head: bytes) -> None:
+    def __init__(self, lane: Lane, run: Run, norm: AgentNorm, head: str) -> None:
         self.lane = lane
         self.run = run
         self.norm = norm
@@ -223,6 +225,7 @@ class Route:
         # How many calls an event of this route counts for: 1 for models and tools.
         self.calls = 0
         self.rates = None
+        self.price_text = ""
         self.book_revision = -1
         # Empty ranges: the first event looks the prices up.
         self.rates_from = 0

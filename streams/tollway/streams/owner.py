@@ -20,9 +20,9 @@ __all__ = ["Acknowledged", "Closing", "LogLost", "Owner", "Poisoned", "Publisher
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_entry: Final = msgspec.json.Decoder(LedgerEntry).decode
-# A record of `tollway.charges` holds lines up to about this size: well under a broker's default
-# limit, so that no setting of a broker refuses the books.
-MAX_CHARGES_BYTES = 700_000
+# A record of `tollway.charges` holds lines up to this size, at most four bytes a character: under
+# a broker's default limit, so that no setting of a broker refuses the books.
+MAX_CHARGES_CHARACTERS = 230_000
 
 
 class LogLost(RuntimeError):
@@ -71,7 +71,7 @@ class Owner:
         self.ledger = ledger
         self._control = control
         self._chunks: list[Acknowledged] = []
-        self._charges: list[list[bytes]] = []
+        self._charges: list[list[str]] = []
         self._commands: list[CommandRecord] = []
         # While a closing that holds commands is being written, what is decided after it waits.
         self._held: list[Decision | Finding] | None = None
@@ -169,18 +169,18 @@ class Owner:
         self._control.publish(self.partition, control_key(beat), _encode(beat))
 
 
-def _packed(lines: list[bytes]) -> Iterable[bytes]:
+def _packed(lines: list[str]) -> Iterable[bytes]:
     """The lines of a chunk as JSON lines, in records that every broker takes."""
     size = 0
-    pack: list[bytes] = []
+    pack: list[str] = []
     for line in lines:
-        if pack and size + len(line) > MAX_CHARGES_BYTES:
-            yield b"\n".join(pack) + b"\n"
+        if pack and size + len(line) > MAX_CHARGES_CHARACTERS:
+            yield "\n".join([*pack, ""]).encode()
             pack, size = [], 0
         pack.append(line)
         size += len(line) + 1
     if pack:
-        yield b"\n".join(pack) + b"\n"
+        yield "\n".join([*pack, ""]).encode()
 
 
 def recover(
