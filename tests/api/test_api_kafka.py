@@ -11,7 +11,7 @@ from tollway.api.problems import LogUnavailable
 from tollway.cli.kafka.broker import Broker, free_port
 from tollway.cli.kafka.topics import create_topics
 from tollway.contract.command import Command, SetBudget, command_adapter
-from tollway.contract.topics import CHARGES, COMMANDS, partition_of
+from tollway.contract.topics import CHARGES, COMMANDS, CONTROL, partition_of
 
 PARTITIONS = 4
 
@@ -100,6 +100,17 @@ def test_lag_counts_records_and_not_the_marks_of_transactions(own_broker: Broker
     after_all_stored = behind()
 
     assert (before, after_three, after_two_stored, after_all_stored) == (0, 3, 1, 0)
+
+
+def test_heartbeats_are_no_lag(own_broker: Broker) -> None:
+    producer = Producer({"bootstrap.servers": own_broker.bootstrap})
+    for key in (b"heartbeat|0", b"default|agent=bot|budget:cap", b"heartbeat|0"):
+        producer.produce(CONTROL.name, key=key, value=b"{}", partition=0)
+    producer.flush(20)
+
+    topics = KafkaSinkLag(own_broker.bootstrap, "another-group").topics()
+
+    assert {topic.topic: topic.records for topic in topics}[CONTROL.name] == 1
 
 
 def store_up_to(broker: Broker, group: str, *, read: int) -> None:
