@@ -1,17 +1,23 @@
 """The room's one home of confluent_kafka: the topics as a group member, and dead letters."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 from confluent_kafka import (
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
     Producer,
     TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the stubs do not re-export
+    AdminClient,
+    OffsetSpec,
 )
 
 from tollway.contract.deadletter import DeadLetter
@@ -29,6 +35,9 @@ _POLL_RECORDS: Final = 2000
 _QUEUED_KIB: Final = 16 * 1024
 _ASK_TIMEOUT_S: Final = 5.0
 _LETTERS_TIMEOUT_S: Final = 20.0
+_QUIET_S: Final = 0.5
+_FIRST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # it has no annotation
+_END: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # it has no annotation
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +53,13 @@ class KafkaSource:
         self._lost: list[Place] = []
         # The next offset of each partition, as far as it was read.
         self._reached: dict[Place, int] = {}
+        # Read to their end, as of the newest answer of the broker.
+        self._at_end: set[Place] = set()
+        # What `drained` waits for: the ends when it was first asked, and when that was.
         self._ends: dict[Place, int] | None = None
+        self._asked_s = 0.0
+        # Its own connection: on the consumer's, a question waits until a fetch comes back empty.
+        self._admin = AdminClient({"bootstrap.servers": brokers, "client.id": group})
         self._consumer = Consumer(
             {
                 "bootstrap.servers": brokers,
@@ -75,6 +90,7 @@ class KafkaSource:
             record = self._read(message, ends)
             if record is not None:
                 self._reached[record.place] = record.offset + 1
+                self._at_end.discard(record.place)
                 records.append(record)
         lost, self._lost = self._lost, []
         for place in lost:
@@ -89,6 +105,7 @@ class KafkaSource:
             if error.code() == KafkaError._PARTITION_EOF:
                 if topic is not None and partition is not None and offset is not None:
                     self._reached[(topic, partition)] = ends[(topic, partition)] = offset
+                    self._at_end.add((topic, partition))
             elif error.fatal():
                 raise KafkaException(error)
             else:
@@ -128,37 +145,50 @@ class KafkaSource:
     def lag(self) -> dict[str, int]:
         lag: dict[str, int] = {}
         for place in self._assigned:
-            low, high = self._marks(place, cached=True) or (0, 0)
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             reached = self._reached.get(place, max(low, 0))
             lag[place[0]] = lag.get(place[0], 0) + max(0, high - reached)
         return lag
 
     def drained(self) -> bool:
-        """Whether all is read that was there when this was first asked."""
+        """Whether all is read that was there when this was first asked.
+
+        The embedded broker names ends that are too low, so its fetches have the last word: each
+        partition must have been read to its end, and nothing new may have come for a moment.
+        """
         if self._ends is None:
             self._ends = self._fresh_ends()
-        return all(self._reached.get(place, 0) >= end for place, end in self._ends.items())
+            self._asked_s = time.monotonic()
+        return (
+            self._at_end >= self._assigned
+            and all(self._reached.get(place, 0) >= end for place, end in self._ends.items())
+            and time.monotonic() - self._asked_s >= _QUIET_S
+        )
 
     def close(self) -> None:
         self._consumer.close()
 
     def _fresh_ends(self) -> dict[Place, int]:
-        ends = {}
-        for place in self._assigned:
-            try:
-                marks = self._marks(place)
-            except KafkaException as error:
-                _log.warning("no end of %s/%d, so it is not waited for: %s", *place, error)
-                break
-            if marks is not None:
-                ends[place] = marks[1]
-        return ends
+        try:
+            return self._ask(_END, self._assigned)
+        except KafkaException as error:
+            _log.warning("the ends are not known, so only fetches tell them: %s", error)
+            return {}
 
-    def _marks(self, place: Place, *, cached: bool = False) -> tuple[int, int] | None:
-        """The first and the next offset of a partition, as a reader of what is committed sees."""
-        return self._consumer.get_watermark_offsets(
-            TopicPartition(*place), timeout=_ASK_TIMEOUT_S, cached=cached
+    def _ask(self, spec: OffsetSpec, places: Iterable[Place]) -> dict[Place, int]:
+        """Offsets of partitions as a reader of what is committed sees them, in one request."""
+        wanted = {TopicPartition(*place): spec for place in places}
+        if not wanted:
+            return {}
+        answers = self._admin.list_offsets(
+            wanted,
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_ASK_TIMEOUT_S,
         )
+        return {
+            (place.topic, place.partition): answer.result(_ASK_TIMEOUT_S).offset
+            for place, answer in answers.items()
+        }
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(each.topic, each.partition) for each in partitions]
@@ -171,15 +201,13 @@ class KafkaSource:
 
     def _begin(self, committed: list[TopicPartition]) -> None:
         """Notes where reading begins, and says so where the log has already dropped records."""
-        for each in committed:
-            if each.offset < 0:
-                continue
-            place = (each.topic, each.partition)
-            self._reached[place] = each.offset
-            marks = self._marks(place)
-            if marks is not None and marks[0] > each.offset:
-                lost = marks[0] - each.offset
-                self._metrics.lost_records.labels(each.topic).inc(lost)
+        begins = {(each.topic, each.partition): each.offset for each in committed}
+        begins = {place: offset for place, offset in begins.items() if offset >= 0}
+        self._reached.update(begins)
+        for place, first in self._ask(_FIRST, begins).items():
+            lost = first - begins[place]
+            if lost > 0:
+                self._metrics.lost_records.labels(place[0]).inc(lost)
                 _log.error(
                     "%s/%d dropped %d records before they were stored: its retention is shorter"
                     " than the sinks were away",
@@ -191,6 +219,7 @@ class KafkaSource:
         for each in partitions:
             place = (each.topic, each.partition)
             self._assigned.discard(place)
+            self._at_end.discard(place)
             self._reached.pop(place, None)
             self._lost.append(place)
 
