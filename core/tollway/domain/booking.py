@@ -11,7 +11,7 @@ from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, charge_head, charge_line, price_part
 from tollway.domain.detectors import Sighting, observe
 from tollway.domain.leaving import SESSION_IDLE_MS, Sweeper
-from tollway.domain.prices import PriceBook, is_inconsistent
+from tollway.domain.prices import BEGINNING_MS, END_MS, PriceBook, Rates, is_inconsistent
 from tollway.domain.spend import Lane, LaneKey, Minute
 from tollway.domain.stateful import Changes
 from tollway.domain.verdicts import Moment, Verdicts, budget_decision, identity
@@ -217,16 +217,29 @@ class Booker:
             rates = prices.rates_for(workspace.name, *key, at_ms)
             if len(workspace.priced) >= MAX_ROUTES:
                 workspace.priced.clear()
-            priced = workspace.priced[key] = Priced(rates, at_ms)
+            priced = workspace.priced[key] = self._priced(workspace, event, rates, at_ms)
         route.rates, route.rates_from, route.rates_to = priced.rates, priced.from_ms, priced.to_ms
         route.price_text = priced.price_text
+
+    def _priced(
+        self, workspace: Workspace, event: UsageEvent, rates: Rates | None, at_ms: int
+    ) -> Priced:
+        if rates is not None:
+            return Priced(rates, rates.valid_from_ms, rates.valid_to_ms)
+        if self.prices.knows(workspace.name, event.provider, event.model or ""):
+            # That there is no price holds for this moment alone: a dated one may begin.
+            return Priced(None, at_ms, at_ms + 1)
+        return Priced(None, BEGINNING_MS, END_MS)
 
     def _look_up_tool(
         self, workspace: Workspace, route: Route, event: UsageEvent, at_ms: int
     ) -> None:
         found = self.prices.tool_cost(workspace.name, event.tool or "", event.connection, at_ms)
         if found is None:
-            route.tool_cost, route.tool_from, route.tool_to = -1, at_ms, at_ms + 1
+            route.tool_cost = -1
+            route.tool_from, route.tool_to = at_ms, at_ms + 1
+            if not self.prices.has_tool_prices(workspace.name):
+                route.tool_from, route.tool_to = BEGINNING_MS, END_MS
         else:
             route.tool_cost, route.tool_from, route.tool_to = found
 

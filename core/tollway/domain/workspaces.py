@@ -36,6 +36,7 @@ class Run(Stateful):
         "last_ms",
         "parent",
         "session",
+        "text",
         "tokens",
         "watch",
         "workspace",
@@ -43,6 +44,8 @@ class Run(Stateful):
 
     def __init__(self, workspace: str, session: str, agent: str) -> None:
         super().__init__()
+        names = (workspace, session, agent)
+        self.text = "session|" + "|".join(encode_name(name) for name in names)
         self.workspace = workspace
         self.session = session
         self.agent = agent
@@ -54,8 +57,7 @@ class Run(Stateful):
         self.watch = RunWatch()
 
     def key(self) -> str:
-        names = (self.workspace, self.session, self.agent)
-        return "session|" + "|".join(encode_name(name) for name in names)
+        return self.text
 
     def entry(self, stamp: int) -> LedgerEntry:
         return SessionEntry(
@@ -180,15 +182,11 @@ class Priced:
     from_ms: int
     to_ms: int
 
-    def __init__(self, rates: Rates | None, at_ms: int) -> None:
+    def __init__(self, rates: Rates | None, from_ms: int, to_ms: int) -> None:
         self.rates = rates
-        if rates is None:
-            # That there is no price is known for this moment alone: a dated one may begin.
-            self.price_text = ""
-            self.from_ms, self.to_ms = at_ms, at_ms + 1
-        else:
-            self.price_text = price_part("priced", rates.source, rates.version)
-            self.from_ms, self.to_ms = rates.valid_from_ms, rates.valid_to_ms
+        self.from_ms = from_ms
+        self.to_ms = to_ms
+        self.price_text = "" if rates is None else price_part("priced", rates.source, rates.version)
 
 
 class Route:

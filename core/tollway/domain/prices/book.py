@@ -153,6 +153,17 @@ class PriceBook:
                 return dated[from_ms], from_ms, to_ms
         return None
 
+    def has_tool_prices(self, workspace: str) -> bool:
+        return bool(self._tool_prices.get(workspace))
+
+    def knows(self, workspace: str, provider: str | None, model: str) -> bool:
+        """Whether any moment may have a price of the model, as long as `revision` stays."""
+        return (
+            self._estimator is not None
+            or bool(self._overrides.get(workspace))
+            or self.catalogue.model_id(provider, model) is not None
+        )
+
     def _overrides_about(
         self, workspace: str, provider: str | None, model: str
     ) -> Iterator[_Override]:
