@@ -58,8 +58,8 @@ class Books:
         self.command({"type": "budget.set", "budget": budget})
 
     def close(self) -> None:
-        for line in self.ledger.take_charges():
-            self.written.append(record("tollway.charges", line))
+        chunk = "\n".join(self.ledger.take_charges()).encode()
+        self.written.append(record("tollway.charges", chunk))
         for key, entry in self.ledger.close():
             value = None if entry is None else msgspec.json.encode(entry)
             self.written.append(record("tollway.ledger", value, key=key.encode()))

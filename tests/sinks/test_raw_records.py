@@ -111,3 +111,44 @@ def test_raw_records_are_kept_only_where_a_life_of_the_log_is_given() -> None:
         batch = Batch(life)
         batch.add(record(LEDGER, {"type": "position"}), 0.0)
         assert set(batch.by_table()) == tables
+
+
+def test_of_the_ledger_only_whole_closings_are_written() -> None:
+    batch = Batch(1)
+    batch.add(record(LEDGER, {"type": "session"}, offset=0, key=b"a"), 0.0)
+    writable = [batch.writable]
+    batch.add(record(LEDGER, {"type": "position"}, offset=1, key=b"position"), 0.0)
+    batch.add(record(LEDGER, b"broken", offset=3, key=b"b"), 0.0)
+    batch.add(record(LEDGER, {"type": "session"}, offset=4, key=b"c"), 0.0)
+    batch.add(record("tollway.charges", b"{}", offset=7), 0.0)
+    writable.append(batch.writable)
+
+    rest = batch.cut()
+
+    assert [line.origin.offset for line in batch.lines] == [0, 1, 7]
+    assert batch.offsets == {(LEDGER, 0): 3, ("tollway.charges", 0): 8}
+    assert batch.malformed == []
+    writable.append(rest.writable)
+    rest.add(record(LEDGER, {"type": "position"}, offset=5, key=b"position"), 1.0)
+    assert [*writable, rest.writable] == [False, True, False, True]
+    assert [line.origin.offset for line in rest.lines] == [3, 4, 5]
+    assert [each.offset for each, _ in rest.malformed] == [3]
+    assert rest.offsets == {(LEDGER, 0): 6}
+    assert not rest.cut()
+
+
+def test_a_closing_is_not_waited_for_where_no_raw_records_are_kept() -> None:
+    batch = Batch(None)
+    batch.add(record(LEDGER, {"type": "session"}, offset=0, key=b"a"), 0.0)
+
+    assert batch.writable
+    assert not batch.cut()
+
+
+def test_a_partition_read_to_its_end_is_committed_although_it_had_no_records() -> None:
+    batch = Batch(1)
+    batch.reach((LEDGER, 0), 9, 0.0)
+
+    assert batch.writable
+    assert not batch.cut()
+    assert batch.offsets == {(LEDGER, 0): 9}

@@ -77,7 +77,6 @@ class Pump:
         self._writer = writer
         self._health = health
         self._metrics = metrics
-        self._raw_life = raw_life
         self._drain_s = drain_s
         self._gathering = Batch(raw_life)
         self._writing: tuple[Batch, Future[bool]] | None = None
@@ -142,11 +141,11 @@ class Pump:
 
     def _hand_over(self, executor: ThreadPoolExecutor, now_s: float, *, at_once: bool) -> None:
         batch = self._gathering
-        if self._writing is not None or not batch or batch.began_s is None:
+        if self._writing is not None or batch.began_s is None or not batch.writable:
             return
         if not (at_once or batch.full or now_s - batch.began_s >= MAX_BATCH_AGE_S):
             return
-        self._gathering = Batch(self._raw_life)
+        self._gathering = batch.cut()
         self._writing = (batch, executor.submit(self._writer.write, batch))
         if self._paused:
             self._source.resume()
@@ -172,7 +171,7 @@ class Pump:
         return True
 
     def _finished(self, *, overdue: bool) -> bool:
-        if self._writing is not None or self._gathering:
+        if self._writing is not None or (self._gathering and self._gathering.writable):
             return False
         return overdue or self._source.drained()
 

@@ -9,6 +9,9 @@ Whoever starts such a broker does this, with one client, before the sinks run:
    partition it names. Of `tollway.commands` it is every record at its old offset; a null value is
    to be produced too, so that the offsets stay. Of the compacted topics it is the newest of a key.
 
+What comes back of the ledger is whole closings of the books: the sinks hold a closing's records
+until its last one, the position, is there, and insert them in one block.
+
 The sinks then read the refilled records again, under the new life, which changes nothing. Offsets
 of `tollway.usage` begin anew with the new log; positions in the ledger's entries belong to the old
 one and mean nothing in it.
