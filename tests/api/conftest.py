@@ -7,8 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api_fakes import CommandList, FixedLag
-from tollway.api import ApiSettings, connect_reader, create_app
-from tollway.api.clickhouse import ClickHouseStore
+from tollway.api.app import create_app
+from tollway.api.clickhouse import ClickHouseStore, connect_reader
+from tollway.api.settings import ApiSettings
 from tollway.contract.moments import parse_ms
 from tollway.contract.tables import TABLES
 from tollway.sinks.clickhouse import Client, connect

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tollway.api.kafka import KafkaCommandLog, KafkaSinkLag
-from tollway.api.problems import LogUnavailable
+from tollway.api.ports import LogUnavailable
 from tollway.cli.kafka.broker import Broker, free_port
 from tollway.cli.kafka.topics import create_topics
 from tollway.contract.command import Command, SetBudget, command_adapter
@@ -96,17 +96,23 @@ def test_lag_counts_records_and_not_the_marks_of_transactions(own_broker: Broker
         pass
     store_up_to(own_broker, "a-group-of-sinks", read=2)
     after_two_stored = behind()
+    ends = {where: end for where, end in lag.ends().items() if where[0] == CHARGES.name}
+    stored_before = lag.stored(ends)
     store_up_to(own_broker, "a-group-of-sinks", read=3)
     after_all_stored = behind()
+    commit(2)
 
     assert (before, after_three, after_two_stored, after_all_stored) == (0, 3, 1, 0)
+    # What came later is not asked for.
+    assert (stored_before, lag.stored(ends)) == (False, True)
 
 
 def test_heartbeats_are_no_lag(own_broker: Broker) -> None:
     producer = Producer({"bootstrap.servers": own_broker.bootstrap})
     for key in (b"heartbeat|0", b"default|agent=bot|budget:cap", b"heartbeat|0"):
         producer.produce(CONTROL.name, key=key, value=b"{}", partition=0)
-    producer.flush(20)
+        # One batch each: the embedded broker tells as its end the first record of the last batch.
+        producer.flush(20)
 
     topics = KafkaSinkLag(own_broker.bootstrap, "another-group").topics()
 

@@ -11,8 +11,9 @@ from typer.testing import CliRunner, Result
 from api_fakes import CommandList, FixedLag
 from served_api import served
 from stored import stored
-from tollway.api import ApiSettings, connect_reader, create_app
-from tollway.api.clickhouse import ClickHouseStore
+from tollway.api.app import create_app
+from tollway.api.clickhouse import ClickHouseStore, connect_reader
+from tollway.api.settings import ApiSettings
 from tollway.cli.main import app
 from tollway.contract.command import BlockSubject, SetPolicy, SetPrice, SetToolPrice, UnblockSubject
 from tollway.contract.moments import parse_ms

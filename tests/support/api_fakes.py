@@ -1,7 +1,6 @@
 """Fakes for the API: a log of commands in memory, and sinks that are as far behind as told."""
 
-from tollway.api.ports import Appended, TopicLag
-from tollway.api.problems import LogUnavailable
+from tollway.api.ports import Appended, LogUnavailable, TopicLag
 from tollway.contract.command import Command
 
 __all__ = ["CommandList", "FixedLag"]

@@ -64,7 +64,7 @@ def arrival_routes(parts: Parts) -> APIRouter:
         refused = parts.store.query(
             "SELECT reason, any(detail) AS example, uniqExact(offset) AS records"
             f" FROM deadletters FINAL WHERE topic = {{topic:String}} AND {_RANGE}"
-            f" AND ingested_at >= {_SINCE} GROUP BY reason ORDER BY records DESC, reason",
+            f" AND time >= {_SINCE} GROUP BY reason ORDER BY records DESC, reason",
             parameters,
         )
         return {

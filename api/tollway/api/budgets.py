@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from tollway.api.budget_store import BudgetStore
-from tollway.api.ports import Parts
-from tollway.api.problems import Problem, StoreUnavailable
+from tollway.api.ports import Parts, StoreUnavailable
+from tollway.api.problems import Problem
 from tollway.api.writes import Accepted, Ask, Writer
 from tollway.contract.command import (
     MAX_BUDGETS_PER_WORKSPACE,

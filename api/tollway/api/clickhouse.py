@@ -7,8 +7,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tollway.api.ports import Parameters, Row
-from tollway.api.problems import StoreUnavailable
+from tollway.api.ports import Parameters, Row, StoreUnavailable
 
 __all__ = ["ClickHouseStore", "connect_reader"]
 

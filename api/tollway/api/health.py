@@ -8,8 +8,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from tollway.api.ports import Parts
-from tollway.api.problems import LogUnavailable, StoreUnavailable
+from tollway.api.ports import LogUnavailable, Parts, StoreUnavailable
 
 __all__ = ["count_requests", "health_routes"]
 

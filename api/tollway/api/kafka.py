@@ -18,17 +18,18 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the stubs d
     OffsetSpec,
 )
 
-from tollway.api.ports import Appended, TopicLag
-from tollway.api.problems import LogUnavailable
+from tollway.api.ports import Appended, LogUnavailable, TopicLag
 from tollway.contract.command import Command, command_adapter
 from tollway.contract.topics import CHARGES, COMMANDS, CONTROL, DEADLETTER, LEDGER
 
-__all__ = ["KafkaCommandLog", "KafkaSinkLag"]
+__all__ = ["KafkaCommandLog", "KafkaSinkLag", "Offsets"]
 
 CONFIRM_SECONDS = 6.0
 ANSWER_SECONDS = 5.0
 # Up to here the records behind are counted one by one, above it by their offsets.
 COUNTED_RECORDS_MAX = 500
+
+Offsets = dict[tuple[str, int], int]
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the stubs lack it
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the stubs lack it
@@ -114,11 +115,25 @@ class KafkaSinkLag:
         """Records that each topic's sink has not stored; raises `LogUnavailable`."""
         with self._lock:
             try:
-                return self._topics()
+                behind = self._behind(self._ends())
             except KafkaException as error:
                 raise LogUnavailable(f"Kafka did not answer: {error}") from error
+        topics = dict.fromkeys((topic for topic, _ in behind), 0)
+        for (topic, _), records in behind.items():
+            topics[topic] += records
+        return [TopicLag(topic=topic, records=records) for topic, records in topics.items()]
 
-    def _topics(self) -> list[TopicLag]:
+    def ends(self) -> Offsets:
+        """Up to where there is something to store now."""
+        with self._lock:
+            return self._ends()
+
+    def stored(self, ends: Offsets) -> bool:
+        """Whether the sinks have stored everything before these ends."""
+        with self._lock:
+            return not any(self._behind(ends).values())
+
+    def _ends(self) -> Offsets:
         known = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
         partitions = [
             TopicPartition(topic.name, partition)
@@ -126,25 +141,20 @@ class KafkaSinkLag:
             if topic.name in known
             for partition in known[topic.name].partitions
         ]
-        starts = self._starts(partitions)
-        ends = self._offsets(partitions, _LATEST)
-        behind = dict.fromkeys((topic.name for topic in _STORED_TOPICS if topic.name in known), 0)
-        for at in partitions:
-            where = (at.topic, at.partition)
-            behind[at.topic] += self._records_between(at, starts[where], ends[where])
-        return [TopicLag(topic=topic, records=records) for topic, records in behind.items()]
+        return self._offsets(partitions, _LATEST)
 
-    def _starts(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
+    def _behind(self, ends: Offsets) -> Offsets:
+        partitions = [TopicPartition(topic, partition) for topic, partition in ends]
         firsts = self._offsets(partitions, _EARLIEST)
-        committed = self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
-        return {
-            (at.topic, at.partition): max(at.offset, firsts[at.topic, at.partition])
-            for at in committed
-        }
+        behind: Offsets = {}
+        for at in self._consumer.committed(partitions, timeout=ANSWER_SECONDS):
+            where = (at.topic, at.partition)
+            # Below 0 where nothing is committed yet.
+            start = max(at.offset, firsts[where])
+            behind[where] = self._records_between(at, start, ends[where])
+        return behind
 
-    def _offsets(
-        self, partitions: Iterable[TopicPartition], spec: OffsetSpec
-    ) -> dict[tuple[str, int], int]:
+    def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> Offsets:
         futures = self._admin.list_offsets(
             dict.fromkeys(partitions, spec),
             isolation_level=IsolationLevel.READ_COMMITTED,
@@ -172,6 +182,8 @@ class KafkaSinkLag:
             if message is None or error is not None:
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
+                break
+            if (message.offset() or 0) >= end:
                 break
             records += not _is_heartbeat(message)
         self._consumer.unassign()

@@ -7,10 +7,29 @@ from typing import Protocol
 from tollway.api.settings import ApiSettings
 from tollway.contract.command import Command
 
-__all__ = ["Appended", "CommandLog", "Parameters", "Parts", "Row", "SinkLag", "Store", "TopicLag"]
+__all__ = [
+    "Appended",
+    "CommandLog",
+    "LogUnavailable",
+    "Parameters",
+    "Parts",
+    "Row",
+    "SinkLag",
+    "Store",
+    "StoreUnavailable",
+    "TopicLag",
+]
 
 Row = Mapping[str, object]
 Parameters = Mapping[str, str | int | Sequence[str]]
+
+
+class StoreUnavailable(Exception):
+    """ClickHouse did not answer."""
+
+
+class LogUnavailable(Exception):
+    """Kafka did not answer, or did not confirm a command in time."""
 
 
 class Store(Protocol):

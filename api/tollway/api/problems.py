@@ -7,9 +7,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from tollway.api.ports import LogUnavailable, StoreUnavailable
 from tollway.contract.moments import MalformedMoment
 
-__all__ = ["PROBLEM_JSON", "LogUnavailable", "Problem", "StoreUnavailable", "install_problems"]
+__all__ = ["PROBLEM_JSON", "Problem", "install_problems"]
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -22,14 +23,6 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.detail = detail
-
-
-class StoreUnavailable(Exception):
-    """ClickHouse did not answer."""
-
-
-class LogUnavailable(Exception):
-    """Kafka did not answer, or did not confirm a command in time."""
 
 
 def install_problems(app: FastAPI) -> None:

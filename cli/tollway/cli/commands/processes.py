@@ -100,7 +100,9 @@ def api(
     """Answer over HTTP: spend, decisions, budgets, the audit."""
     import logging
 
-    from tollway.api import ApiSettings, connect_reader, run_api
+    from tollway.api.clickhouse import connect_reader
+    from tollway.api.run import run_api
+    from tollway.api.settings import ApiSettings
 
     logging.basicConfig(format=LOG_FORMAT, level="INFO")
     settings = ApiSettings(
