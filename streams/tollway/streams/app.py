@@ -58,9 +58,9 @@ class WorkerApp(faust.App):
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.session_timeout_s / 5,
             broker_commit_interval=2.0,
-            broker_check_crcs=False,
+            # The driver never polls for records, and must not take that for idleness.
+            broker_max_poll_interval=1_000_000.0,
             consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=4 * 1024 * 1024,
         )
         self._worker_settings = settings
         self._partition_count = partitions
@@ -78,6 +78,7 @@ class WorkerApp(faust.App):
     async def on_start(self) -> None:
         self.worker = Worker(self._worker_settings, self._partition_count, self.metrics)
         assert isinstance(self.consumer, Consumer)
+        self.consumer.fetcher = self.worker.fetcher
         self.consumer.on_wait_empty = self.worker.close_all
         self.add_future(_or_die(self.worker.keep_closing()))
         self.add_future(_or_die(self.worker.keep_beating()))
@@ -100,8 +101,8 @@ class WorkerApp(faust.App):
                 die(f"a chunk could not be applied\n{traceback.format_exc()}")
 
     async def _apply(self, event: EventT[Any]) -> None:
-        records: Any = event.value
-        await self.worker.apply(event.message.partition, records, event)
+        chunk: Any = event.value
+        await self.worker.apply(chunk, event)
 
     async def _assigned(self, sender: Any, partitions: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- Faust's signal
         self.worker.own(tp.partition for tp in partitions if tp.topic == USAGE.name)

@@ -14,9 +14,9 @@ from tollway.domain.commanding import obey
 from tollway.domain.ledger import Ledger
 from tollway.domain.prices import Catalogue, PriceBook
 from tollway.domain.restoring import restore
-from tollway.streams.kafka import CommandRecord, LogBounds, Outgoing
+from tollway.streams.kafka import Chunk, CommandRecord, LogBounds, Outgoing
 
-__all__ = ["Acknowledged", "Closing", "LogLost", "Owner", "Poisoned", "Publisher", "recover"]
+__all__ = ["Acknowledged", "Closing", "LogLost", "Owner", "Publisher", "recover"]
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_entry: Final = msgspec.json.Decoder(LedgerEntry).decode
@@ -29,10 +29,6 @@ class LogLost(RuntimeError):
     """The log no longer has what the books have not seen, or it is another log."""
 
 
-class Poisoned(RuntimeError):
-    """Nothing but unreadable records: more likely a wrong producer than so many wrong events."""
-
-
 class Acknowledged(Protocol):
     """A chunk that may be acknowledged once the books that hold it are written."""
 
@@ -43,15 +39,6 @@ class Publisher(Protocol):
     """Where decisions go at once."""
 
     def publish(self, partition: int, key: str, value: bytes) -> None: ...
-
-
-class Record(Protocol):
-    """A record of the usage topic, as aiokafka gives it."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 @dataclass(slots=True)
@@ -71,26 +58,37 @@ class Owner:
         self.ledger = ledger
         self._control = control
         self._chunks: list[Acknowledged] = []
+        # Whether anything was applied since the books were closed.
+        self._touched = False
         self._charges: list[list[str]] = []
         self._commands: list[CommandRecord] = []
         # While a closing that holds commands is being written, what is decided after it waits.
         self._held: list[Decision | Finding] | None = None
 
-    def apply(self, records: Iterable[Record], chunk: Acknowledged) -> None:
-        """Applies a chunk and publishes what it made the rules decide."""
-        batch = list(records)
+    def apply(self, chunk: Chunk, first: int, last: int) -> None:
+        """Applies records [first, last) of a chunk and publishes what they made the rules decide.
+
+        Raises `LogLost` where records between this chunk and what was applied are missing.
+        """
         ledger = self.ledger
+        if chunk.after > ledger.usage_offset:
+            raise LogLost(
+                f"partition {self.partition}: a chunk begins after offset {chunk.after}, but the"
+                f" ledger ends at {ledger.usage_offset}; records went missing on the way"
+            )
+        part = slice(first, last)
         ledger.apply(
-            [record.value for record in batch],
-            [record.key for record in batch],
-            [record.offset for record in batch],
-            [record.timestamp for record in batch],
+            chunk.values[part], chunk.keys[part], chunk.offsets[part], chunk.stamps_ms[part]
         )
-        self._chunks.append(chunk)
+        self._touched = True
         lines = ledger.take_charges()
         if lines:
             self._charges.append(lines)
         self._publish(ledger.take_verdicts())
+
+    def add_chunk(self, chunk: Acknowledged) -> None:
+        """A chunk that has been applied to its end: acknowledged when the books hold it."""
+        self._chunks.append(chunk)
 
     def add_command(self, command: CommandRecord) -> None:
         self._commands.append(command)
@@ -100,7 +98,7 @@ class Owner:
 
     def is_open(self) -> bool:
         """Whether there is anything to close the books for."""
-        return bool(self._chunks or self._commands)
+        return bool(self._touched or self._chunks or self._commands)
 
     def close(self) -> Closing:
         """Applies waiting commands, then takes down all that changed since the last closing."""
@@ -110,6 +108,7 @@ class Owner:
             obey(ledger, command.key, command.value, command.offset, command.stamp_ms)
         closing = Closing(records=[], chunks=self._chunks)
         self._chunks = []
+        self._touched = False
         lines = ledger.take_charges()
         if lines:
             self._charges.append(lines)
@@ -205,7 +204,9 @@ def recover(
             f" have seen {ledger.usage_offset}: this is another log than the books were kept of."
             " Restore the topic, or begin a new generation with `tollway rebuild`"
         )
-    if bounds.first > next_offset and not accept_loss:
+    if bounds.first > next_offset and accept_loss:
+        ledger.usage_offset = ledger.moment.offset = bounds.first - 1
+    elif bounds.first > next_offset:
         raise LogLost(
             f"partition {partition} of {USAGE.name} begins at offset {bounds.first}, but its books"
             f" end at {ledger.usage_offset}: {bounds.first - next_offset} records are gone."

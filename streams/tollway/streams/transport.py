@@ -1,77 +1,77 @@
 """A Faust transport that delivers all records of one partition's fetch as one message.
 
-Faust's own path costs four asyncio tasks and a turn of the loop a record. Registered under the
-entry point ``faust.transports`` as ``tollway``. Read with faust-streaming 0.15.3; the issues that
+Faust's own path costs four asyncio tasks and a turn of the loop a record. Faust's driver keeps the
+group and commits; the records come from `ChunkFetcher`. Registered under the entry point
+``faust.transports`` as ``tollway``. Read with faust-streaming 0.15.3; the issues that
 the overrides answer are named beside them.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar
 
-import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.types.transports import ConsumerT
 
-__all__ = ["Consumer", "Transport"]
+from tollway.contract.topics import USAGE
+from tollway.streams.kafka import Chunk, ChunkFetcher
 
-# Faust's driver waits 1.5 s in a fetch; with one fetch in flight a broker, that is what a record
-# in another partition may wait.
-FETCH_WAIT_MS = 100
-FETCH_BYTES_PER_PARTITION = 4 * 1024 * 1024
+__all__ = ["Consumer", "Transport"]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the aiokafka consumer."""
+    """The thread that owns the aiokafka consumer: it keeps the group, and fetches nothing."""
 
-    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        return consumer
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        consumer: Any = self._ensure_consumer()
+        consumer.pause(*driver.ensure_aiokafka_TPset(assigned))
+        await super().on_partitions_assigned(assigned, generation_id)
 
 
 class Consumer(driver.Consumer):
     """Yields chunks, and commits behind what was acknowledged, in order."""
 
+    # Set by the app before the consumer starts.
+    fetcher: ChunkFetcher
     # Set by the app: closes the books and acknowledges, before partitions are given away.
-    on_wait_empty: Callable[[], Awaitable[None]] | None = None
+    on_wait_empty: Callable[[], Awaitable[None]]
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        records, active = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
-        if records is None or self.should_stop:
-            return
         if not self.flow_active:
-            await self.perform_seek()
-            return
-        for tp, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                # What is left over is fetched again after the rebalance.
-                break
-            if batch and (active is None or tp in active or tp in self._buffered_partitions):
-                yield tp, self._chunk(tp, batch)
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as Faust itself calls it
+        generation = self.app.consumer_generation_id
+        chunks = await self.fetcher.get(timeout)
+        for chunk in chunks:
+            if self.should_stop or not self.flow_active:
+                # What is left over is fetched again by whoever owns it next.
+                return
+            if self.app.consumer_generation_id == generation:
+                yield TP(USAGE.name, chunk.partition), self._message(chunk)
 
-    def _chunk(self, tp: TP, batch: list[Any]) -> Message:  # aiokafka's records are untyped
-        """One message for a whole fetch: its value the records, its offset the last one's."""
-        last = batch[-1]
+    def _message(self, chunk: Chunk) -> Message:
+        """One message for a whole chunk: its offset is the last record's."""
+        tp = TP(USAGE.name, chunk.partition)
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            chunk.offsets[-1],
+            chunk.stamps_ms[-1] / 1000.0,
+            1,
             [],
             None,
-            batch,  # type: ignore[arg-type]  # the schema hands it through undecoded
+            chunk,  # type: ignore[arg-type]  # the schema hands it through undecoded
             None,
             0,
             0,
             tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """The worker watches its own progress; aiokafka's knows nothing of these chunks."""
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Chunks leave gaps between their offsets, all of them processed (faust#606, #596)."""
@@ -88,8 +88,7 @@ class Consumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """Before a rebalance and before the end: close the books, then commit what they hold."""
-        if self.on_wait_empty is not None:
-            await self.on_wait_empty()
+        await self.on_wait_empty()
         await self.commit_and_end_transactions()
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
@@ -13,6 +13,8 @@ from tollway.contract.moments import format_ms
 from tollway.domain.prices import Catalogue
 from tollway.streams.kafka import (
     Books,
+    Chunk,
+    ChunkFetcher,
     CommandReader,
     CommandRecord,
     ControlWriter,
@@ -21,7 +23,7 @@ from tollway.streams.kafka import (
     usage_bounds,
 )
 from tollway.streams.metrics import Metrics
-from tollway.streams.owner import Acknowledged, LogLost, Owner, Poisoned, Record, recover
+from tollway.streams.owner import Acknowledged, LogLost, Owner, recover
 from tollway.streams.settings import WorkerSettings
 
 __all__ = ["Worker", "die"]
@@ -69,7 +71,9 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._control = ControlWriter(settings, die)
         self._commands = CommandReader(settings, self._on_command, die)
+        self.fetcher = ChunkFetcher(settings, self._loop)
         self._wake = asyncio.Event()
+        self._stopping = False
         self.beat_s = time.monotonic()
 
     def own(self, partitions: Iterable[int]) -> None:
@@ -95,6 +99,7 @@ class Worker:
         owned.books, owned.owner = books, owner
         self._metrics.recovery_seconds.observe(time.monotonic() - started)
         self._commands.follow(partition, owner.ledger.commands_offset + 1)
+        self.fetcher.follow(partition, owner.ledger.usage_offset + 1)
         owner.publish_standing()
         owned.committed_s = time.monotonic()
         owned.ready.set()
@@ -121,36 +126,30 @@ class Worker:
         owned, self._owned = self._owned, {}
         for partition, one in owned.items():
             self._commands.leave(partition)
+            self.fetcher.leave(partition)
             if one.task is not None and not one.task.done():
                 # It ends by itself, finds that it is no longer owned, and leaves nothing behind.
                 await asyncio.wait([one.task])
 
-    async def apply(self, partition: int, records: Sequence[Record], chunk: Acknowledged) -> None:
-        """Applies a chunk once the partition is recovered, in slices, so that the loop breathes."""
-        owned = self._owned.get(partition)
-        if owned is None:
+    async def apply(self, chunk: Chunk, event: Acknowledged) -> None:
+        """Applies a chunk, in slices, so that the loop breathes."""
+        owned = self._owned.get(chunk.partition)
+        if owned is None or owned.owner is None or self._stopping:
             # Of a partition that was just given back; its next owner reads it again.
             return
-        await owned.ready.wait()
-        for at in range(0, len(records), _SLICE):
-            if self._owned.get(partition) is not owned:
-                return
-            last = at + _SLICE >= len(records)
-            self._apply_slice(owned, records[at : at + _SLICE], chunk if last else _PART)
-            if not last:
-                await asyncio.sleep(0)
-        self.beat_s = time.monotonic()
-
-    def _apply_slice(self, owned: Owned, records: Sequence[Record], chunk: Acknowledged) -> None:
         owner = owned.owner
-        assert owner is not None
-        if not owner.is_open():
-            owned.committed_s = time.monotonic()
-        owner.apply(records, chunk)
-        ledger = owner.ledger
-        self._metrics.applied(owner, records[-1].timestamp)
-        if ledger.poison_run >= self._settings.poison_limit:
-            die(str(_poisoned(owner, self._settings.poison_limit)), EXIT_STOPPED)
+        for first in range(0, len(chunk.offsets), _SLICE):
+            if not owner.is_open():
+                owned.committed_s = time.monotonic()
+            owner.apply(chunk, first, first + _SLICE)
+            self._metrics.applied(owner, chunk.stamps_ms[-1])
+            if owner.ledger.poison_run >= self._settings.poison_limit:
+                die(_poisoned(owner, self._settings.poison_limit), EXIT_STOPPED)
+            await asyncio.sleep(0)
+            if self._owned.get(chunk.partition) is not owned or self._stopping:
+                return
+        owner.add_chunk(event)
+        self.beat_s = time.monotonic()
 
     def _on_command(self, command: CommandRecord) -> None:
         self._loop.call_soon_threadsafe(self._take_command, command)
@@ -242,28 +241,21 @@ class Worker:
         }
 
     async def stop(self) -> None:
+        """Closes the books; what comes after that is read again by the next owner."""
+        self._stopping = True
         await self.close_all()
         await self._loop.run_in_executor(self._threads, self._stop_blocking)
 
     def _stop_blocking(self) -> None:
         self._commands.close()
+        self.fetcher.close()
         self._control.close()
 
 
-class _Part:
-    """Stands for a chunk whose last slice has not been applied: nothing to acknowledge yet."""
-
-    def ack(self) -> bool:
-        return False
-
-
-_PART = _Part()
-
-
-def _poisoned(owner: Owner, limit: int) -> Poisoned:
+def _poisoned(owner: Owner, limit: int) -> str:
     last = owner.ledger.buried[-1] if owner.ledger.buried else None
     why = f"the last is {last.reason}: {last.detail}" if last else "see the dead letters"
-    return Poisoned(
+    return (
         f"the last {limit} records of partition {owner.partition}, up to offset"
         f" {owner.ledger.usage_offset}, are all unreadable ({why}). The worker stops instead of"
         " draining the topic into the dead letters: mend the producer, then raise"

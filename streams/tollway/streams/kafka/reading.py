@@ -1,0 +1,101 @@
+"""Reads the ledger back, and the bounds of the log that it continues."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from tollway.contract.topics import LEDGER, USAGE
+from tollway.streams.kafka.options import BROKER_S, POLL_S, Option, common
+from tollway.streams.settings import WorkerSettings
+
+__all__ = ["LogBounds", "partition_counts", "read_ledger", "reader", "usage_bounds"]
+
+_BATCH = 5000
+
+
+def reader(settings: WorkerSettings, extra: dict[str, Option] | None = None) -> Consumer:
+    return Consumer(
+        {
+            **common(settings),
+            # Never joined: partitions are assigned by hand and no offset is kept.
+            "group.id": f"{settings.group}-reader",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            # The default of 1 s stalls a fast consumer whose queue was full for a moment.
+            "fetch.queue.backoff.ms": 5,
+            "fetch.wait.max.ms": 100,
+            "fetch.error.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 1000,
+            **(extra or {}),
+        }
+    )
+
+
+def partition_counts(settings: WorkerSettings, topics: Sequence[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0 where it does not exist."""
+    consumer = reader(settings)
+    try:
+        known = consumer.list_topics(timeout=BROKER_S).topics
+    finally:
+        consumer.close()
+    return {name: len(known[name].partitions) if name in known else 0 for name in topics}
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """The first offset that a log still has, and the one after its last."""
+
+    first: int
+    end: int
+
+
+def usage_bounds(settings: WorkerSettings, partition: int) -> LogBounds:
+    consumer = reader(settings)
+    try:
+        first, end = consumer.get_watermark_offsets(
+            TopicPartition(USAGE.name, partition), timeout=BROKER_S
+        )
+    finally:
+        consumer.close()
+    return LogBounds(first, end)
+
+
+def read_ledger(settings: WorkerSettings, partition: int) -> dict[bytes, bytes]:
+    """The newest committed value of each key in a partition of the ledger; tombstones are gone."""
+    newest: dict[bytes, bytes] = {}
+    consumer = reader(settings, {"enable.partition.eof": True, "check.crcs": False})
+    try:
+        consumer.assign([TopicPartition(LEDGER.name, partition, OFFSET_BEGINNING)])
+        for message in _until_end(consumer):
+            key, value = message.key(), message.value()
+            if key is None:
+                continue
+            if value is None:
+                newest.pop(key, None)
+            else:
+                newest[key] = value
+    finally:
+        consumer.close()
+    return newest
+
+
+def _until_end(consumer: Consumer) -> Iterator[Message]:
+    while True:
+        for message in consumer.consume(_BATCH, POLL_S):
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return
+            elif not error.retriable():
+                raise KafkaException(error)
