@@ -45,7 +45,7 @@ __all__ = [
 
 MAX_BUDGETS_PER_WORKSPACE = 1000
 
-_ROLLING = re.compile(r"rolling:(\d{1,6})([smhd])")
+_ROLLING = re.compile(r"rolling:([0-9]{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 MAX_ROLLING = timedelta(days=31)
 
@@ -125,7 +125,7 @@ class Budget(_Document):
     def _zone_is_known(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a directory
             raise ValueError(
                 f"zone {value!r} is no IANA time zone; name one such as Europe/Berlin"
             ) from None

@@ -21,7 +21,14 @@ def parse_ms(text: str) -> int:
     if len(text) == 24 and text[23] == "Z" and text[19] == ".":
         minute = _minute_ms.get(text[:17])
         seconds, millis = text[17:19], text[20:23]
-        if minute is not None and seconds.isdecimal() and millis.isdecimal() and seconds < "60":
+        # isdecimal alone takes other scripts' digits, and only while the minute is cached.
+        if (
+            minute is not None
+            and seconds.isdecimal()
+            and millis.isdecimal()
+            and seconds < "60"
+            and text.isascii()
+        ):
             return minute + int(seconds) * 1000 + int(millis)
     return _parse_slowly(text)
 

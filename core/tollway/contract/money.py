@@ -12,7 +12,7 @@ PICO_PER_USD = 10**12
 # Decimal(38, 12) at rest: 26 digits before the point. One amount never needs more than this.
 MAX_PICO = 10**15 * PICO_PER_USD
 
-_USD = re.compile(r"\s*(-?)\$?(\d{1,15})(?:\.(\d{0,12}))?\s*")
+_USD = re.compile(r"\s*(-?)\$?([0-9]{1,15})(?:\.([0-9]{0,12}))?\s*")
 
 
 class MalformedMoney(ValueError):

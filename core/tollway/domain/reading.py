@@ -11,7 +11,7 @@ from tollway.contract.usage import MAX_EVENT_BYTES, USAGE_VERSION, UsageEvent
 __all__ = ["Unreadable", "explain", "read_usage"]
 
 _decode: Final = msgspec.json.Decoder(UsageEvent).decode
-_decode_version: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_any: Final = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class Unreadable(ValueError):
@@ -31,6 +31,8 @@ def read_usage(value: bytes | None) -> UsageEvent:
         raise Unreadable(
             "too_large", f"{len(value)} bytes; a usage event has at most {MAX_EVENT_BYTES}"
         )
+    if len(value) > 2 * MAX_DEPTH and _is_too_deep(value):
+        raise Unreadable("broken_json", f"nested deeper than {MAX_DEPTH}")
     try:
         event = _decode(value)
     except msgspec.DecodeError as error:
@@ -42,11 +44,27 @@ def read_usage(value: bytes | None) -> UsageEvent:
     return event
 
 
-def _versions(v: object) -> str:
-    return f"version {v!r} of the usage event is unknown; this worker reads {USAGE_VERSION}"
+def _is_too_deep(value: bytes) -> bool:
+    """Whether decoding could meet the interpreter's own limit, which depends on the caller."""
+    if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", value)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
+def _versions(v: int) -> str:
+    return f"version {v} of the usage event is unknown; this worker reads {USAGE_VERSION}"
+
+
+MAX_DEPTH = 500
+_BRACKETS = re.compile(rb"[\[\]{}]")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _FIELD = re.compile(r"at `\$\.(\w+)")
+_QUOTED = re.compile(r"Invalid enum value '.*'", re.DOTALL)
 
 
 def explain(value: bytes, error: msgspec.DecodeError) -> Unreadable:
@@ -54,15 +72,16 @@ def explain(value: bytes, error: msgspec.DecodeError) -> Unreadable:
 
     The detail names the field and the rule, never the value: it may hold what must not be logged.
     """
-    text = str(error)
+    # An unknown choice is named by msgspec in quotes: the only place where it repeats a value.
+    text = _QUOTED.sub("Invalid enum value", str(error))
     if not isinstance(error, msgspec.ValidationError):
         return Unreadable("broken_json", text)
     try:
-        v = _decode_version(value).get("v")
+        v = _decode_any(value).get("v", USAGE_VERSION)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        v = None
-    if v is not None and bytes(v) != str(USAGE_VERSION).encode():
-        return Unreadable("unknown_version", _versions(bytes(v[:20]).decode(errors="replace")))
+        v = USAGE_VERSION
+    if isinstance(v, int) and v != USAGE_VERSION:
+        return Unreadable("unknown_version", _versions(v))
     if "missing required field" in text:
         return Unreadable("missing_field", text)
     if _is_range(text):
