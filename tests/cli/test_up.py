@@ -163,6 +163,15 @@ def test_a_child_that_dies_at_once_every_time_ends_up_with_its_log(tmp_path: Pat
         assert running.diary()[-1] == ("store", "stopped")
 
 
+def test_a_child_that_asks_for_a_person_is_not_started_again(tmp_path: Path) -> None:
+    with up(tmp_path / "up", "--broken", "worker for good") as running:
+        code = running.process.wait(DEADLINE_S)
+
+        assert code == 1
+        assert "worker 0 stopped with exit code 78" in running.said()
+        assert "two writers" in running.said()
+
+
 def test_a_second_up_in_the_same_directory_says_so_and_leaves_the_first_alone(
     tmp_path: Path,
 ) -> None:

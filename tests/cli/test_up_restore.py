@@ -137,6 +137,7 @@ def started(broker: Broker) -> Broker:
 def test_the_next_broker_holds_what_the_store_kept_of_the_one_before(tmp_path: Path) -> None:
     broker = started(EmbeddedBroker(tmp_path))
     place = Place(
+        directory=tmp_path,
         brokers=broker.bootstrap,
         embedded=True,
         clickhouse=f"chdb://{tmp_path / 'chdb'}",

@@ -49,8 +49,8 @@ class FakeCommands(Commands):
         self._directory = directory
         self._broken = broken
 
-    def worker(self, place: Place, health_port: int) -> Sequence[str]:
-        return self._child("worker", health_port, place, None)
+    def worker(self, place: Place, port: int) -> Sequence[str]:
+        return self._child("worker", port, place, None)
 
     def store(self, place: Place, api_port: int, life: int | None) -> Sequence[str]:
         return self._child("store", api_port, place, life)
@@ -61,6 +61,8 @@ class FakeCommands(Commands):
         return [sys.executable, "-c", _RESTORE, str(result), str(self._directory / "life")]
 
     def _child(self, name: str, port: int, place: Place, life: int | None) -> Sequence[str]:
+        if self._broken == f"{name} for good":
+            return [sys.executable, "-c", "import sys; print('two writers'); sys.exit(78)"]
         if self._broken == name:
             return [sys.executable, "-c", "raise SystemExit('no such setting')"]
         return [

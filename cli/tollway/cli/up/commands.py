@@ -7,13 +7,12 @@ from pathlib import Path
 
 __all__ = ["Commands", "Place"]
 
-_MAIN = (sys.executable, "-m", "tollway.cli.main")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """What every child needs to know of this `up`."""
 
+    directory: Path
     brokers: str
     # Whether the broker is ours and forgets: workers join sooner, sinks keep raw records.
     embedded: bool
@@ -25,11 +24,12 @@ class Place:
 class Commands:
     """The children as they are; a subclass may start others in their place."""
 
-    def worker(self, place: Place, health_port: int) -> Sequence[str]:
+    def worker(self, place: Place, port: int) -> Sequence[str]:
+        """Its /readyz is on `port`."""
         embedded = ["--embedded"] if place.embedded else []
         return [
-            *[*_MAIN, "worker", "--brokers", place.brokers],
-            *["--health-port", str(health_port), *embedded],
+            *[sys.executable, "-m", "tollway.cli.main", "worker", "--brokers", place.brokers],
+            *["--health-port", str(port), "--data-dir", str(place.directory / "worker"), *embedded],
         ]
 
     def store(self, place: Place, api_port: int, life: int | None) -> Sequence[str]:

@@ -8,6 +8,8 @@ from tollway.cli.children import Child
 __all__ = ["GaveUp", "Member", "Patience"]
 
 MAX_DEATHS = 5
+# What sysexits.h calls a configuration error: to start it again would not help.
+NEEDS_A_PERSON = 78
 DEATHS_WINDOW_S = 60.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
@@ -55,6 +57,11 @@ class Member:
             return None
         if self.child.running:
             return None
+        if self.child.exit_code == NEEDS_A_PERSON:
+            raise GaveUp(
+                f"{self.child.name} stopped with exit code {NEEDS_A_PERSON} and needs a person; the"
+                f" end of {self.child.log}:\n{self.child.tail()}"
+            )
         pause_s = self._patience.death(now)
         if pause_s is None:
             raise GaveUp(

@@ -8,10 +8,10 @@ from confluent_kafka import KafkaException
 from tollway.cli.kafka.broker import BrokerFailed, free_port
 from tollway.cli.kafka.embedded import EmbeddedBroker
 from tollway.cli.kafka.topics import WrongTopics
+from tollway.cli.signals import Signals
 from tollway.cli.up.commands import Commands, Place
 from tollway.cli.up.directory import AlreadyRunning, RunDirectory
 from tollway.cli.up.member import GaveUp
-from tollway.cli.up.signals import Signals
 from tollway.cli.up.supervise import Ports, Supervisor
 from tollway.contract.topics import DEFAULT_PARTITIONS
 
@@ -37,6 +37,7 @@ def run_up(
         with run_directory.locked(), Signals() as signals:
             broker = EmbeddedBroker(run_directory.logs) if brokers is None else None
             place = Place(
+                directory=run_directory.path,
                 brokers=broker.bootstrap if broker is not None else str(brokers),
                 embedded=broker is not None,
                 clickhouse=run_directory.clickhouse,

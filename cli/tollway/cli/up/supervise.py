@@ -8,11 +8,11 @@ import msgspec
 from tollway.cli.children import Child
 from tollway.cli.kafka.broker import Broker
 from tollway.cli.kafka.topics import create_topics
+from tollway.cli.signals import Signals
 from tollway.cli.up.commands import Commands, Place
 from tollway.cli.up.directory import RunDirectory, RunFile
 from tollway.cli.up.member import GaveUp, Member, Patience, how_it_ended
 from tollway.cli.up.restored import Restored
-from tollway.cli.up.signals import Signals
 
 __all__ = ["Ports", "Supervisor"]
 
@@ -23,6 +23,8 @@ _LOG_LIMIT_EVERY_S = 5.0
 # A worker closes its books, then the sinks write what it has closed.
 WORKER_STOP_S = 20.0
 STORE_STOP_S = 30.0
+# Without a broker there is nothing to read on to: only what it has read is left to be written.
+STORE_STOP_WITHOUT_BROKER_S = 3.0
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +164,7 @@ class Supervisor:
             # Without its log there is nothing left that it could commit.
             member.child.kill()
         if self._store is not None:
-            self._store.child.stop(STORE_STOP_S)
+            self._store.child.stop(STORE_STOP_WITHOUT_BROKER_S)
         if self._written is not None:
             self._keep_run_file()
         self._signals.wait(pause_s)

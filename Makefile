@@ -1,0 +1,45 @@
+# Everything works on a machine with nothing but Python 3.11 or later; what is missing is fetched.
+PYTHON ?= python3
+BIN := .venv/bin
+# Newer than pyproject.toml when the environment holds what it asks for.
+READY := .venv/.ready
+
+.PHONY: demo test lint kafka bench faults clean
+.DEFAULT_GOAL := test
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("tollway needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $(READY)
+
+# Agents that behave like recorded ones, what they spent, what was blocked and why.
+demo: $(READY)
+	$(BIN)/tollway demo
+
+# Everything that CI checks, cheapest first; ARGS goes to pytest.
+test: lint
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+# Real Apache Kafka in the foreground, from its published jars; needs Java 17, once Maven.
+kafka: $(READY)
+	$(BIN)/python -m tollway.cli.kafka
+
+# Figures of this machine.
+bench: $(READY)
+	@set -e; for figures in bench/*.py; do echo "== $$figures"; $(BIN)/python $$figures; done
+
+# Kills, hangs and cuts while events flow; takes minutes.
+faults: $(READY)
+	$(BIN)/pytest tests/faults $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
