@@ -84,6 +84,8 @@ COMMAND = {
     "actor": "ops",
     "budget": {"id": "cap", "limit_usd": "5"},
 }
+# A moment before the calendar begins, once it is in UTC.
+TOO_EARLY = "0001-01-01T00:00:00+14:00"
 
 
 def only(lines: list[Line]) -> Line:
@@ -263,6 +265,8 @@ def test_what_no_table_is_for_becomes_no_row(topic: str, value: object) -> None:
         ("tollway.ledger", b"[]", "wrong_type"),
         ("tollway.control", b'{"type":"decision","id":7}', "wrong_type"),
         ("tollway.deadletter", b"{}", "missing_field"),
+        ("tollway.ledger", b'{"type":"spend","x":' + b"[" * 100_000, "broken_json"),
+        ("tollway.commands", json.dumps({**COMMAND, "time": TOO_EARLY}).encode(), "out_of_range"),
     ],
 )
 def test_a_record_without_a_reading_says_why(topic: str, value: bytes, reason: str) -> None:

@@ -134,6 +134,10 @@ def rows_of(record: Record) -> list[Line]:
         raise MalformedRecord("missing_field" if missing else "wrong_type", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedRecord("broken_json", str(error)) from error
+    except RecursionError as error:
+        raise MalformedRecord("broken_json", "it is nested too deeply") from error
+    except OverflowError as error:
+        raise MalformedRecord("out_of_range", str(error)) from error
 
 
 def _read(record: Record, value: bytes) -> list[Line]:
