@@ -1,6 +1,7 @@
 """The process's one metering: begun by `init` or by first use, and seen through forks and exits."""
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -223,6 +224,19 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 def _at_exit() -> None:
     if _metering is not None:
         _metering.close(EXIT_FLUSH_S)
+        # The interpreter would free the clients, and so wait for their threads, which may never
+        # come to an end: one that connects, or that hangs as `_before_fork` says.
+        _metering.abandon()
+
+
+def _before_fork() -> None:
+    # A child that is forked while another thread looks up a host's name inherits a lock of glibc
+    # that nobody will open, and can look up no name itself. So fork just after a look-up.
+    if _metering is not None and _metering.settings.brokers:
+        import socket
+
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo("127.0.0.1", 9, flags=socket.AI_ADDRCONFIG)
 
 
 def _after_fork_in_child() -> None:
@@ -240,4 +254,4 @@ def _say_fault(error: Exception) -> None:
 
 # At import, because a fork may come before the first use and after it, and this does nothing else.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
