@@ -72,6 +72,9 @@ class Booker:
         self, workspace: Workspace, event: UsageEvent, booking: Booking, explicit_pico: int
     ) -> None:
         """`explicit_pico` is the price the event named; -1 for none."""
+        if event.kind == "loss":
+            self._note_loss(event, booking)
+            return
         route = self.route(workspace, event)
         booking.clamped = is_inconsistent(event)
         if explicit_pico >= 0:
@@ -81,9 +84,14 @@ class Booker:
             self._price(workspace, route, event, booking)
         tokens = event.input_tokens + event.output_tokens
         self.lines.append(charge_line(route.head, event, booking))
-        if event.kind != "loss":
-            self._add(route, event, booking, tokens)
-            self._watch(workspace, route, event, booking, tokens)
+        self._add(route, event, booking, tokens)
+        self._watch(workspace, route, event, booking, tokens)
+
+    def _note_loss(self, event: UsageEvent, booking: Booking) -> None:
+        """What a producer dropped is written down; it costs nothing and belongs to no run."""
+        booking.clamped = False
+        booking.cost_pico, booking.state, booking.price_text = 0, "free", _FREE
+        self.lines.append(charge_line(charge_head(event, self.partition), event, booking))
 
     def route(self, workspace: Workspace, event: UsageEvent) -> Route:
         key = (
@@ -109,11 +117,7 @@ class Booker:
         return route
 
     def _open_route(self, workspace: Workspace, event: UsageEvent) -> Route:
-        session, parent = event.session or "", event.parent_session or ""
-        if session and parent and workspace.parents.get(session) != parent:
-            workspace.parents[session] = parent
-            # Routes of this session's children lead to new ancestors too.
-            workspace.routes.clear()
+        session = event.session or ""
         dimensions = (
             event.agent,
             event.provider or "",
@@ -124,8 +128,7 @@ class Booker:
             event.customer or "",
         )
         run = self.run(workspace, session, event.agent)
-        if parent:
-            run.parent = parent
+        workspace.learn_parent(run, event.parent_session or "")
         route = Route(
             self.lane(workspace, dimensions),
             run,
@@ -189,9 +192,7 @@ class Booker:
                 booking.cost_pico, booking.state = route.tool_cost, "priced"
                 booking.price_text = _TOOL
                 return
-        if event.kind == "outcome" or event.kind == "loss":
-            return
-        if event.kind == "tool" and event.model is None:
+        if event.kind == "outcome" or (event.kind == "tool" and not event.model):
             return
         if not route.rates_from <= at_ms < route.rates_to:
             self._look_up_rates(workspace, route, event, at_ms)

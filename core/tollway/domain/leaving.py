@@ -5,7 +5,7 @@ from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
 from tollway.domain.dedup import HORIZON_HOURS, Producer
 from tollway.domain.detectors import RUN_IDLE_MS, RunWatch, finish
 from tollway.domain.spend import CARRIED, Hour, Minute
-from tollway.domain.stateful import Changes, Wheel
+from tollway.domain.stateful import Changes, Stateful, Wheel
 from tollway.domain.verdicts import Verdicts
 from tollway.domain.workspaces import Run, Workspace
 
@@ -55,7 +55,9 @@ class Sweeper:
         for piece in self.minutes.turn(minute):
             assert isinstance(piece, Minute)
             self._fold(piece)
-        for piece in self.runs.turn(minute):
+        # Of several that are due, the order is the log's, not the one in which they were listed:
+        # a ledger that was restored lists them anew.
+        for piece in sorted(self.runs.turn(minute), key=_by_last_event):
             assert isinstance(piece, Run)
             self.finish(self.workspaces[piece.workspace], piece)
             self.sessions.put(piece, (piece.last_ms + SESSION_IDLE_MS) // HOUR_MS + 1)
@@ -80,7 +82,8 @@ class Sweeper:
         elif rule.window == "run":
             slot = (now_ms + SESSION_IDLE_MS) // HOUR_MS + 1
         elif rule.rolling_ms:
-            slot = (now_ms + rule.rolling_ms) // HOUR_MS + HORIZON_HOURS + 1
+            # Of the hour and not the moment: it is put anew once an hour.
+            slot = now_ms // HOUR_MS + -(-rule.rolling_ms // HOUR_MS) + HORIZON_HOURS + 1
         else:
             return
         if account.slot != slot:
@@ -113,9 +116,7 @@ class Sweeper:
         stale: set[str] = set()
         for piece in self.sessions.turn(hour):
             assert isinstance(piece, Run)
-            workspace = self.workspaces[piece.workspace]
-            workspace.runs.pop((piece.session, piece.agent), None)
-            workspace.parents.pop(piece.session, None)
+            self.workspaces[piece.workspace].forget_run(piece)
             self.changes.drop(piece)
             stale.add(piece.workspace)
         for piece in self.producers.turn(hour):
@@ -145,3 +146,8 @@ class Sweeper:
             if not purse.accounts:
                 del workspace.purses[key]
         self.changes.drop(account)
+
+
+def _by_last_event(piece: Stateful) -> tuple[int, str]:
+    assert isinstance(piece, Run)
+    return piece.last_ms, piece.key()

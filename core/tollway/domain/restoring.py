@@ -158,9 +158,8 @@ def _minute(ledger: Ledger, entry: SpendEntry) -> None:
 def _session(ledger: Ledger, entry: SessionEntry) -> None:
     workspace = ledger.open_workspace(entry.workspace)
     run = ledger.booker.run(workspace, entry.session, entry.agent)
-    run.parent = entry.parent
     if entry.parent:
-        workspace.parents[entry.session] = entry.parent
+        workspace.learn_parent(run, entry.parent)
     run.tokens, run.calls = entry.tokens, entry.calls
     run.last_ms = entry.last_event_ms
     run.watch = RunWatch.restore(entry.watch)
@@ -194,7 +193,7 @@ def _account(ledger: Ledger, entry: AccountEntry) -> None:
     account = Account(rule, entry.subject, start, end, entry.partition)
     account.spent = parse_usd(entry.spent)
     account.tokens, account.calls = entry.tokens, entry.calls
-    account.last_ms = entry.last_event_ms
+    account.last_ms, account.touched_ms = entry.last_event_ms, entry.touched_ms
     account.buckets = entry.buckets
     account.set_fired(len(entry.fired_percent))
     purse.accounts[start] = account

@@ -238,6 +238,7 @@ class Workspace:
 
     __slots__ = (
         "documents",
+        "heirs",
         "lanes",
         "name",
         "norms",
@@ -262,6 +263,7 @@ class Workspace:
     runs: dict[tuple[str, str], Run]
     norms: dict[str, AgentNorm]
     parents: dict[str, str]
+    heirs: dict[str, int]
     documents: dict[tuple[str, str], Document]
     unpriced: dict[tuple[str, str], Unpriced]
     priced: dict[tuple[str | None, str, str | None], Priced]
@@ -275,8 +277,9 @@ class Workspace:
         self.producers = {}
         self.runs = {}
         self.norms = {}
-        # Of a session, the session that started it.
+        # Of a session, the session that started it, and how many runs remember that.
         self.parents = {}
+        self.heirs = {}
         self.documents = {}
         self.unpriced = {}
         self.priced = {}
@@ -287,6 +290,28 @@ class Workspace:
     def set_policy(self, policy: Policy) -> None:
         self.policy = policy
         self.profile = profile_of(policy)
+
+    def learn_parent(self, run: Run, parent: str) -> None:
+        """A session keeps the first parent named for it, until the last run that knows it left."""
+        known = self.parents.get(run.session, "")
+        if not known:
+            if not parent or not run.session:
+                return
+            known = self.parents[run.session] = parent
+            # Routes of this session's children lead to new ancestors too.
+            self.routes.clear()
+        if not run.parent:
+            run.parent = known
+            self.heirs[run.session] = self.heirs.get(run.session, 0) + 1
+
+    def forget_run(self, run: Run) -> None:
+        """Lets a run go, and its session's parent with the last run that knows it."""
+        self.runs.pop((run.session, run.agent), None)
+        if not run.parent:
+            return
+        self.heirs[run.session] -= 1
+        if not self.heirs[run.session]:
+            del self.heirs[run.session], self.parents[run.session]
 
     def lineage(self, session: str) -> list[str]:
         """The session, its parent, and so on upwards: all whose budgets its spend counts to."""
