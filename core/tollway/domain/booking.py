@@ -3,7 +3,7 @@
 from typing import Final
 
 from tollway.contract.control import Decision, Finding
-from tollway.contract.moments import format_ms
+from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.subjects import Subject
 from tollway.contract.usage import UsageEvent
 from tollway.domain.budgets import Account
@@ -332,6 +332,8 @@ class Booker:
             self.keep(account)
             if account.amount() >= account.next_mark:
                 self.judge(account)
+            elif account.fired and account.rule.rolling_ms:
+                self._prolong(account)
 
     def keep(self, account: Account) -> None:
         now_ms = self.moment.time_ms
@@ -346,12 +348,23 @@ class Booker:
         now_ms = self.moment.time_ms
         idle_end_ms = now_ms + SESSION_IDLE_MS
         while percent := account.cross():
-            mark = -(-percent * account.rule.limit // 100)
             self.verdicts.decide(
                 budget_decision(account, percent, self.moment, idle_end_ms),
-                account.lapses_ms(mark, idle_end_ms),
+                account.lapses_ms(percent, idle_end_ms),
                 now_ms,
             )
+
+    def _prolong(self, account: Account) -> None:
+        """What is spent while a rolling window is blocked moves the end of its block."""
+        rule, now_ms = account.rule, self.moment.time_ms
+        percent = rule.percents[account.fired - 1]
+        held = self.verdicts.stands(rule.workspace, account.subject, rule.name, now_ms)
+        if held is None or held.action != "block" or rule.action_at(percent) != "block":
+            return
+        lapses_ms = account.lapses_ms(percent, now_ms)
+        if held.expires_at is not None and lapses_ms > parse_ms(held.expires_at):
+            decision = budget_decision(account, percent, self.moment, now_ms)
+            self.verdicts.decide(decision, lapses_ms, now_ms)
 
     def _minute(self, lane: Lane, booking: Booking) -> Minute:
         number = booking.booked_ms // MINUTE_MS
@@ -360,7 +373,9 @@ class Booker:
             minute = lane.minutes.get(number)
             if minute is None:
                 moment = self.moment
-                minute = Minute(lane, number, booking.offset, moment.partition, moment.generation)
+                # A correction is booked at its own place in the log: under the offset of its
+                # event it would take the place of what that had opened.
+                minute = Minute(lane, number, moment.offset, moment.partition, moment.generation)
                 lane.minutes[number] = minute
             lane.current, lane.current_minute = minute, number
         if not minute.dirty:

@@ -30,6 +30,7 @@ class Rule:
         "limit",
         "marks",
         "name",
+        "percents",
         "rolling_ms",
         "since_ms",
         "unit",
@@ -54,9 +55,12 @@ class Rule:
             name: value for name, value in budget.match.items() if value != "*"
         }
         self.unit, self.limit = _limit(budget)
-        self.marks: list[int] = [
-            -(-percent * self.limit // 100) for percent in budget.thresholds_percent
-        ]
+        self.percents = _percents(budget)
+        self.marks: list[int] = [self.mark(percent) for percent in self.percents]
+
+    def mark(self, percent: int) -> int:
+        """The least amount that reaches a threshold."""
+        return -(-percent * self.limit // 100)
 
     def action_at(self, percent: int) -> str:
         return "block" if percent >= 100 and self.budget.action == "block" else "warn"
@@ -80,6 +84,14 @@ def _limit(budget: Budget) -> tuple[int, int]:
         return TOKENS, budget.limit_tokens
     assert budget.limit_calls is not None
     return CALLS, budget.limit_calls
+
+
+def _percents(budget: Budget) -> list[int]:
+    """A budget that blocks does so at its limit, also where its thresholds leave 100 out."""
+    percents = budget.thresholds_percent
+    if budget.action == "block" and 100 not in percents:
+        return sorted([*percents, 100])
+    return percents
 
 
 class Account(Stateful):
@@ -184,13 +196,16 @@ class Account(Stateful):
         """Fires the next threshold if the amount has reached it: its percent, else 0."""
         if self.amount() < self.next_mark:
             return 0
-        percent = self.rule.budget.thresholds_percent[self.fired]
+        percent = self.rule.percents[self.fired]
         self.set_fired(self.fired + 1)
         return percent
 
-    def lapses_ms(self, mark: int, idle_end_ms: int) -> int:
-        """When a verdict at `mark` lapses by itself; `FOREVER_MS` for never."""
+    def lapses_ms(self, percent: int, idle_end_ms: int) -> int:
+        """When a verdict at a threshold lapses by itself; `FOREVER_MS` for never."""
         if self.rule.rolling_ms:
+            # A block holds until the limit is kept, whichever threshold above it has fired.
+            blocks = self.rule.action_at(percent) == "block"
+            mark = self.rule.mark(100 if blocks else percent)
             left = self.amount()
             for number, *amounts in self.buckets:
                 left -= amounts[self.rule.unit]
@@ -217,7 +232,7 @@ class Account(Stateful):
             spent=format_usd(self.spent),
             tokens=self.tokens,
             calls=self.calls,
-            fired_percent=self.rule.budget.thresholds_percent[: self.fired],
+            fired_percent=self.rule.percents[: self.fired],
             buckets=self.buckets,
             last_event_ms=self.last_ms,
             touched_ms=self.touched_ms,

@@ -16,7 +16,15 @@ __all__ = ["Moment", "Standing", "Verdicts", "budget_decision", "identity", "lif
 class Moment:
     """Where the log stands when a verdict is made: its version, its cause, its time."""
 
-    __slots__ = ("commands", "event_id", "generation", "offset", "partition", "time_ms")
+    __slots__ = (
+        "by_command",
+        "commands",
+        "event_id",
+        "generation",
+        "offset",
+        "partition",
+        "time_ms",
+    )
 
     def __init__(self, partition: int, generation: int) -> None:
         self.partition = partition
@@ -25,12 +33,15 @@ class Moment:
         self.commands = -1
         self.event_id = ""
         self.time_ms = 0
+        # Whether a command decides and not the usage record at `offset`.
+        self.by_command = False
 
     def version(self) -> Version:
         return (self.generation, self.offset, self.commands)
 
     def cause(self) -> Cause:
-        return Cause(partition=self.partition, offset=self.offset, event_id=self.event_id)
+        offset = -1 if self.by_command else self.offset
+        return Cause(partition=self.partition, offset=offset, event_id=self.event_id)
 
 
 def identity(*parts: object) -> str:
@@ -77,7 +88,8 @@ class Verdicts:
     def decide(self, decision: Decision, expires_ms: int, now_ms: int) -> None:
         """Issues a decision, unless it is over already or would soften a block that stands.
 
-        A warning never replaces a standing block: only `allow` lifts one, or its own end.
+        A warning never replaces a standing block, nor does a budget's block that would end
+        earlier: only `allow` lifts one, or its own end. A person may shorten their own block.
         """
         if expires_ms <= now_ms:
             return
@@ -86,9 +98,16 @@ class Verdicts:
         held = self.standing.get(key)
         if (
             held is not None
-            and decision.action == "warn"
             and held.decision.action == "block"
             and held.expires_ms > now_ms
+            and (
+                decision.action == "warn"
+                or (
+                    decision.action == "block"
+                    and decision.rule != "manual"
+                    and expires_ms < held.expires_ms
+                )
+            )
         ):
             return
         self.made.append(decision)
@@ -113,6 +132,15 @@ class Verdicts:
                 self.standing.pop(piece.key(), None)
                 self.changes.drop(piece)
 
+    def withdraw(self, decision: Decision) -> None:
+        """Forgets a decision without a word, so that another may follow, softer or shorter.
+
+        Two decisions of one version about one key would leave to chance which of them holds.
+        """
+        held = self.standing.pop(Standing(decision, 0).key(), None)
+        if held is not None:
+            self.changes.drop(held)
+
     def stands(self, workspace: str, subject: Subject, rule: str, now_ms: int) -> Decision | None:
         key = f"decision|{encode_name(workspace)}|{encode_subject(subject)}|{rule}"
         held = self.standing.get(key)
@@ -132,8 +160,7 @@ def budget_decision(account: Account, percent: int, moment: Moment, idle_end_ms:
     amount = account.amount()
     spent, limit = rule.text(amount), rule.text(rule.limit)
     state = "exceeded" if amount > rule.limit else "exhausted" if amount == rule.limit else "near"
-    mark = -(-percent * rule.limit // 100)
-    lapses = account.lapses_ms(mark, idle_end_ms)
+    lapses = account.lapses_ms(percent, idle_end_ms)
     who = encode_subject(account.subject)
     unit = UNITS[rule.unit]
     return Decision(
