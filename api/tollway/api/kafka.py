@@ -115,7 +115,7 @@ class KafkaSinkLag:
         """Records that each topic's sink has not stored; raises `LogUnavailable`."""
         with self._lock:
             try:
-                behind = self._behind(self._ends())
+                behind = self._behind(self._ends(IsolationLevel.READ_COMMITTED))
             except KafkaException as error:
                 raise LogUnavailable(f"Kafka did not answer: {error}") from error
         topics = dict.fromkeys((topic for topic, _ in behind), 0)
@@ -124,16 +124,20 @@ class KafkaSinkLag:
         return [TopicLag(topic=topic, records=records) for topic, records in topics.items()]
 
     def ends(self) -> Offsets:
-        """Up to where there is something to store now."""
+        """Up to where there is something to store now, or once its transaction is committed."""
         with self._lock:
-            return self._ends()
+            return self._ends(IsolationLevel.READ_UNCOMMITTED)
 
     def stored(self, ends: Offsets) -> bool:
         """Whether the sinks have stored everything before these ends."""
         with self._lock:
+            # A transaction that a reader was told of may not be readable in each topic yet.
+            readable = self._ends(IsolationLevel.READ_COMMITTED)
+            if any(readable[where] < end for where, end in ends.items()):
+                return False
             return not any(self._behind(ends).values())
 
-    def _ends(self) -> Offsets:
+    def _ends(self, isolation: IsolationLevel) -> Offsets:
         known = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
         partitions = [
             TopicPartition(topic.name, partition)
@@ -141,7 +145,7 @@ class KafkaSinkLag:
             if topic.name in known
             for partition in known[topic.name].partitions
         ]
-        return self._offsets(partitions, _LATEST)
+        return self._offsets(partitions, _LATEST, isolation)
 
     def _behind(self, ends: Offsets) -> Offsets:
         partitions = [TopicPartition(topic, partition) for topic, partition in ends]
@@ -154,10 +158,15 @@ class KafkaSinkLag:
             behind[where] = self._records_between(at, start, ends[where])
         return behind
 
-    def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> Offsets:
+    def _offsets(
+        self,
+        partitions: Iterable[TopicPartition],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> Offsets:
         futures = self._admin.list_offsets(
             dict.fromkeys(partitions, spec),
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=ANSWER_SECONDS,
         )
         return {

@@ -16,6 +16,7 @@ from tollway.cli.commands.doctor import doctor
 from tollway.cli.commands.failing import Failed, missing_extra
 from tollway.cli.commands.policies import policy_app, price_app
 from tollway.cli.commands.processes import api, sink, up, worker
+from tollway.cli.commands.replay import replay
 from tollway.cli.commands.setup import migrate, topics_app
 from tollway.cli.commands.spend import spend
 from tollway.cli.commands.tail import tail
@@ -57,6 +58,7 @@ for _command, _panel in (
     (api, _RUN),
     (migrate, _RUN),
     (doctor, _RUN),
+    (replay, _RUN),
     (spend, _ASK),
     (decisions, _ASK),
     (findings, _ASK),

@@ -1,0 +1,1 @@
+"""Sends recorded usage events again, as if their runs had just ended."""
