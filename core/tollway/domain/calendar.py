@@ -36,9 +36,7 @@ def window_bounds(window: str, zone: str, at_ms: int) -> tuple[int, int]:
         return 0, FOREVER_MS
     local = (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(_zone(zone))
     if window == "hour":
-        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-        start = at_ms - into // timedelta(milliseconds=1)
-        return start, start + HOUR_MS
+        return _hour_bounds(local, at_ms)
     midnight = datetime(local.year, local.month, local.day, tzinfo=local.tzinfo)
     if window == "day":
         first, last = midnight, midnight + timedelta(days=1)
@@ -52,3 +50,22 @@ def window_bounds(window: str, zone: str, at_ms: int) -> tuple[int, int]:
         raise ValueError(f"{window!r} is no calendar window")
     # Arithmetic on aware datetimes is on the wall clock; subtracting from UTC converts.
     return _ms(first), _ms(last)
+
+
+def _hour_bounds(local: datetime, at_ms: int) -> tuple[int, int]:
+    """The hour on the wall; cut where the zone's offset moves by less than an hour inside it."""
+    into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    start = at_ms - into // timedelta(milliseconds=1)
+    end = start + HOUR_MS
+    offset = local.utcoffset()
+    first, last = start, end
+    for quarter in range(start - start % QUARTER_MS, end, QUARTER_MS):
+        there = (_EPOCH + timedelta(milliseconds=quarter)).astimezone(local.tzinfo)
+        if there.utcoffset() == offset:
+            continue
+        # Offsets change at whole quarters, so this one lies on the other side of the change.
+        if quarter < at_ms:
+            first = max(first, quarter + QUARTER_MS)
+        elif quarter >= start:
+            last = min(last, quarter)
+    return first, last

@@ -56,18 +56,25 @@ class Producer(Stateful):
         at = bisect_right(self.first, seq) - 1
         return at < 0 or self.last[at] < seq
 
-    def see(self, seq: int) -> None:
-        """Takes note of a number that `has_seen` did not know."""
+    def see(self, seq: int) -> int:
+        """Takes note of a number that `has_seen` did not know; by how many more are missing now.
+
+        What is given up stays missing: nobody will know any more that it came after all.
+        """
+        skipped = 0
         if seq >= self.next_seq:
-            if seq > self.next_seq:
+            skipped = seq - self.next_seq
+            if skipped:
                 self.first.append(self.next_seq)
                 self.last.append(seq - 1)
-                if len(self.first) > MAX_GAPS:
-                    self.floor = self.last.pop(0) + 1
-                    self.first.pop(0)
             self.next_seq = seq + 1
         elif seq >= self.floor:
             self._fill(bisect_right(self.first, seq) - 1, seq)
+            skipped = -1
+        if len(self.first) > MAX_GAPS:
+            self.floor = self.last.pop(0) + 1
+            self.first.pop(0)
+        return skipped
 
     def _fill(self, at: int, seq: int) -> None:
         first, last = self.first[at], self.last[at]
@@ -82,9 +89,6 @@ class Producer(Stateful):
             self.last[at] = seq - 1
             self.first.insert(at + 1, seq + 1)
             self.last.insert(at + 1, last)
-
-    def missing(self) -> int:
-        return sum(self.last) - sum(self.first) + len(self.first)
 
     def key(self) -> str:
         return f"producer|{encode_name(self.workspace)}|{encode_name(self.producer)}"
@@ -121,7 +125,7 @@ class Bucket(Stateful):
 class Fingerprints:
     """Which (workspace, source, id) were seen in the last 72 hours of log time."""
 
-    __slots__ = ("changes", "early", "open", "seen", "stamp", "wheel")
+    __slots__ = ("changes", "early", "generation", "open", "seen", "wheel")
 
     seen: set[int]
     open: Bucket | None
@@ -134,8 +138,8 @@ class Fingerprints:
         self.open = None
         self.wheel = Wheel()
         self.early = 0
-        # The next offset when the bucket is opened: names it, so that its key is never used twice.
-        self.stamp = 0
+        # With the offset at which a bucket is opened it names it: no key is ever used twice.
+        self.generation = 1
 
     def is_new(self, mark: int, hour: int, offset: int) -> bool:
         """Whether this fingerprint is new; then it is remembered."""
@@ -145,7 +149,7 @@ class Fingerprints:
         seen.add(mark)
         bucket = self.open
         if bucket is None or bucket.hour != hour:
-            bucket = Bucket(hour, offset)
+            bucket = Bucket(hour, (self.generation << 48) + offset + 1)
             self.open = bucket
             self.changes.touch(bucket)
             self.wheel.put(bucket, hour + HORIZON_HOURS)

@@ -46,6 +46,11 @@ COUNTS = (
 )
 
 
+# Without the value, as all details of dead letters: it may hold what must not be logged.
+_TIME = "field time: no moment in RFC 3339 with a zone, such as 2026-01-31T12:00:00.000Z"
+_COST = 'field cost: no amount of dollars from 0 up, with at most 12 decimals, such as "0.0012"'
+
+
 def stamp_of(generation: int, offset: int) -> int:
     """The version of what books write that end at a usage offset: rises with both."""
     return (generation << 48) + offset + 1
@@ -96,6 +101,7 @@ class Ledger:
         self.prices = prices
         self.changes = Changes()
         self.prints = Fingerprints(self.changes)
+        self.prints.generation = generation
         self.verdicts = Verdicts(self.changes)
         self.workspaces = {}
         self.counts = dict.fromkeys(COUNTS, 0)
@@ -175,10 +181,10 @@ class Ledger:
         try:
             time_ms = parse_ms(event.time)
             explicit = -1 if event.cost is None else _explicit(event.cost)
-        except MalformedMoment as why:
-            raise Unreadable("malformed_time", str(why)) from None
-        except MalformedMoney as why:
-            raise Unreadable("malformed_cost", str(why)) from None
+        except MalformedMoment:
+            raise Unreadable("malformed_time", _TIME) from None
+        except MalformedMoney:
+            raise Unreadable("malformed_cost", _COST) from None
         workspace = self.workspaces.get(event.workspace)
         if workspace is None:
             if partition_of(event.workspace, self.partitions) != self.partition:
@@ -235,9 +241,7 @@ class Ledger:
             elif track.has_seen(seq):
                 return False
             else:
-                before = track.missing()
-                track.see(seq)
-                self.counts["missing"] += track.missing() - before
+                self.counts["missing"] += track.see(seq)
             if not track.dirty:
                 self.changes.touch(track)
             if track.last_ms // HOUR_MS != self.log_ms // HOUR_MS:

@@ -17,7 +17,7 @@ from tollway.contract.ledger_entries import (
     SpendEntry,
     UnpricedEntry,
 )
-from tollway.contract.moments import parse_ms
+from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
 from tollway.domain.budgets import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
@@ -64,10 +64,11 @@ def _log_order(pending: Pending) -> int:
 
 def _position(ledger: Ledger, entry: PositionEntry) -> None:
     ledger.generation = entry.generation
-    ledger.moment.generation = entry.generation
+    ledger.moment.generation = ledger.prints.generation = entry.generation
     ledger.usage_offset = ledger.moment.offset = entry.usage_offset
     ledger.commands_offset = ledger.moment.commands = entry.commands_offset
     ledger.log_ms = ledger.moment.time_ms = entry.log_time_ms
+    ledger.booking.log_text = format_ms(entry.log_time_ms)
     ledger.log_minute = entry.log_time_ms // MINUTE_MS
     ledger.sweeper.hour = ledger.log_minute // 60
     ledger.counts.update(entry.counts)
