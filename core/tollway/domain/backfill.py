@@ -1,7 +1,7 @@
 """A budget made at 15:00 counts what was spent since its window began; an edit keeps its spend."""
 
 from tollway.contract.subjects import Subject
-from tollway.domain.budgets import Account, Rule
+from tollway.domain.budgets import Account, Purse, Rule
 from tollway.domain.calendar import FOREVER_MS, window_bounds
 from tollway.domain.ledger import Ledger
 from tollway.domain.spend import DIMENSIONS_OF_LANE
@@ -79,22 +79,24 @@ def rejudge(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
         if budget_id != rule.budget.id:
             continue
         purse.rule = rule
-        for account in purse.accounts.values():
-            account.rule = rule
-            _rejudge_one(ledger, workspace, account)
+        _rejudge_purse(ledger, workspace, purse)
 
 
-def _rejudge_one(ledger: Ledger, workspace: Workspace, account: Account) -> None:
-    rule = account.rule
-    before = account.fired
-    account.rearm()
-    after = account.fired
-    ledger.booker.keep(account)
-    held = ledger.verdicts.stands(workspace.name, account.subject, rule.name, ledger.log_ms)
+def _rejudge_purse(ledger: Ledger, workspace: Workspace, purse: Purse) -> None:
+    """All windows of a subject share one verdict: it is lifted once, then the windows speak."""
+    rule = purse.rule
+    held = ledger.verdicts.stands(workspace.name, purse.subject, rule.name, ledger.log_ms)
     if held is not None:
         message = f"budget {rule.budget.id!r} was changed: its limit is {rule.text(rule.limit)}"
         ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
-    if after and (held is not None or after > before):
-        # Its state under the new limit: the highest threshold reached speaks.
-        account.set_fired(after - 1)
-        ledger.booker.judge(account)
+    # By time, not in the order in which they were opened: a restored ledger opens them anew.
+    for _, account in sorted(purse.accounts.items()):
+        account.rule = rule
+        before = account.fired
+        account.rearm()
+        after = account.fired
+        ledger.booker.keep(account)
+        if after and (held is not None or after > before):
+            # Its state under the new limit: the highest threshold reached speaks.
+            account.set_fired(after - 1)
+            ledger.booker.judge(account)
