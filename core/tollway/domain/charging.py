@@ -133,8 +133,8 @@ def _is_plain(event: UsageEvent) -> bool:
         or event.usage_missing
         or event.attempt
         or event.lost
-        or event.requested_model is not None
-        or event.task is not None
+        or event.requested_model
+        or event.task
         or event.success is not None
         or event.status != "ok"
     )
