@@ -91,15 +91,18 @@ def first_life(bootstrap: str) -> None:
     assert plain.flush(DEADLINE_S) == 0
     books = Producer({"bootstrap.servers": bootstrap, "transactional.id": "tollway-5"})
     books.init_transactions(DEADLINE_S)
-    for key, value in (
-        (b"spend|1", msgspec.json.encode(SPEND)),
-        (b"spend|1", msgspec.json.encode(msgspec.structs.replace(SPEND, cost="2.000000000000"))),
-        (b"spend|2", msgspec.json.encode(SPEND)),
-        (b"position", msgspec.json.encode(POSITION)),
-        (b"spend|2", None),
+    first = msgspec.json.encode(SPEND)
+    second = msgspec.json.encode(msgspec.structs.replace(SPEND, cost="2.000000000000"))
+    position = msgspec.json.encode(POSITION)
+    for closing in (
+        [(b"spend|1", first), (b"spend|2", first), (b"position", position)],
+        [(b"spend|1", second), (b"spend|2", None), (b"position", position)],
+        # Cut off before its position.
+        [(b"spend|1", first), (b"spend|3", first)],
     ):
         books.begin_transaction()
-        books.produce("tollway.ledger", value, key, partition=PARTITION)
+        for key, value in closing:
+            books.produce("tollway.ledger", value, key, partition=PARTITION)
         books.commit_transaction(DEADLINE_S)
 
 
@@ -165,6 +168,7 @@ def test_the_next_broker_holds_what_the_store_kept_of_the_one_before(tmp_path: P
             (b"acme", command(3)),
         ]
         assert read(broker.bootstrap, "tollway.control") == []
+        # The books as they were last closed, and where they stand in a log without usage.
         spend, position = read(broker.bootstrap, "tollway.ledger")
         assert spend[0] == b"spend|1"
         assert b'"2.000000000000"' in (spend[1] or b"")
