@@ -1,5 +1,6 @@
 """A budget made at 15:00 counts what was spent since its window began; an edit keeps its spend."""
 
+from tollway.contract.control import Decision
 from tollway.contract.subjects import Subject
 from tollway.domain.budgets import Account, Purse, Rule
 from tollway.domain.calendar import FOREVER_MS, window_bounds
@@ -8,7 +9,7 @@ from tollway.domain.spend import DIMENSIONS_OF_LANE
 from tollway.domain.verdicts import lift
 from tollway.domain.workspaces import Workspace
 
-__all__ = ["backfill", "rejudge"]
+__all__ = ["backfill", "lift_fallen", "recount", "rejudge"]
 
 
 def backfill(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
@@ -21,21 +22,26 @@ def backfill(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
     if "session" in rule.dimensions:
         if set(rule.dimensions) <= {"session", "agent"}:
             _from_runs(ledger, workspace, rule)
-        return
-    now_ms = ledger.log_ms
-    if rule.rolling_ms:
-        start, end = now_ms - rule.rolling_ms, FOREVER_MS
     else:
-        start, end = window_bounds(rule.window, rule.zone, now_ms)
+        _from_lanes(ledger, workspace, rule)
+    _open_if_forbidden(ledger, workspace, rule)
+    for _, purse in _purses(workspace, rule):
+        for _, account in sorted(purse.accounts.items()):
+            ledger.booker.judge(account)
+
+
+def _from_lanes(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
+    now_ms = ledger.log_ms
+    start_ms = now_ms - rule.rolling_ms
+    if not rule.rolling_ms:
+        start_ms, _ = window_bounds(rule.window, rule.zone, now_ms)
     for lane in workspace.lanes.values():
         values = dict(zip(DIMENSIONS_OF_LANE, lane.dimensions, strict=True))
         subject = _matching(rule, values)
         if subject is None:
             continue
-        cost, tokens, calls = lane.since(start, end)
-        if cost or tokens or calls:
-            _open(ledger, workspace, rule, subject).add(cost, tokens, calls, now_ms)
-    _judge_all(ledger, workspace, rule)
+        for at_ms, cost, tokens, calls in lane.pieces(start_ms, now_ms):
+            _open(ledger, workspace, rule, subject, at_ms).add(cost, tokens, calls, at_ms)
 
 
 def _from_runs(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
@@ -43,9 +49,14 @@ def _from_runs(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
         for session in workspace.lineage(run.session):
             subject = _matching(rule, {"session": session, "agent": run.agent})
             if subject is not None:
-                account = _open(ledger, workspace, rule, subject)
+                account = _open(ledger, workspace, rule, subject, ledger.log_ms)
                 account.add(run.watch.spent_pico, run.tokens, run.calls, ledger.log_ms)
-    _judge_all(ledger, workspace, rule)
+
+
+def _open_if_forbidden(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
+    """A limit of nothing is reached before the first event, where the subject is known."""
+    if rule.limit == 0 and len(rule.fixed) == len(rule.dimensions):
+        _open(ledger, workspace, rule, dict(rule.fixed), ledger.log_ms)
 
 
 def _matching(rule: Rule, values: dict[str, str]) -> Subject | None:
@@ -58,38 +69,36 @@ def _matching(rule: Rule, values: dict[str, str]) -> Subject | None:
     return subject
 
 
-def _open(ledger: Ledger, workspace: Workspace, rule: Rule, subject: Subject) -> Account:
-    account = workspace.purse(rule, subject, ledger.partition).find(ledger.log_ms)
-    # The window that holds the present has not ended when the budget is made.
+def _open(
+    ledger: Ledger, workspace: Workspace, rule: Rule, subject: Subject, at_ms: int
+) -> Account:
+    account = workspace.purse(rule, subject, ledger.partition).find(at_ms)
+    # The window that holds the present has not ended when the budget is made, nor a later one.
     assert account is not None
     ledger.booker.keep(account)
     return account
 
 
-def _judge_all(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
-    for (budget_id, _), purse in workspace.purses.items():
-        if budget_id == rule.budget.id:
-            for account in purse.accounts.values():
-                ledger.booker.judge(account)
+def _purses(workspace: Workspace, rule: Rule) -> list[tuple[tuple[str, str], Purse]]:
+    """In the order of their subjects: a restored ledger opens them in another one."""
+    return sorted(item for item in workspace.purses.items() if item[0][0] == rule.budget.id)
 
 
 def rejudge(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
     """After an edit: what was blocked and is now within the limit is allowed at once."""
-    for (budget_id, _), purse in workspace.purses.items():
-        if budget_id != rule.budget.id:
-            continue
+    _open_if_forbidden(ledger, workspace, rule)
+    for _, purse in _purses(workspace, rule):
         purse.rule = rule
-        _rejudge_purse(ledger, workspace, purse)
-
-
-def _rejudge_purse(ledger: Ledger, workspace: Workspace, purse: Purse) -> None:
-    """All windows of a subject share one verdict: it is lifted once, then the windows speak."""
-    rule = purse.rule
-    held = ledger.verdicts.stands(workspace.name, purse.subject, rule.name, ledger.log_ms)
-    if held is not None:
         message = f"budget {rule.budget.id!r} was changed: its limit is {rule.text(rule.limit)}"
-        ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
-    # By time, not in the order in which they were opened: a restored ledger opens them anew.
+        _rejudge_purse(ledger, purse, message)
+
+
+def _rejudge_purse(ledger: Ledger, purse: Purse, message: str) -> None:
+    """All windows of a subject share one verdict: those that have not ended say what it is."""
+    rule, now_ms = purse.rule, ledger.log_ms
+    held = ledger.verdicts.stands(rule.workspace, purse.subject, rule.name, now_ms)
+    if held is not None:
+        ledger.verdicts.withdraw(held)
     for _, account in sorted(purse.accounts.items()):
         account.rule = rule
         before = account.fired
@@ -100,3 +109,21 @@ def _rejudge_purse(ledger: Ledger, workspace: Workspace, purse: Purse) -> None:
             # Its state under the new limit: the highest threshold reached speaks.
             account.set_fired(after - 1)
             ledger.booker.judge(account)
+    if held is not None:
+        lift_fallen(ledger, [held], message)
+
+
+def recount(ledger: Ledger, workspace: Workspace) -> None:
+    """After corrections downwards: what is within its limit again is allowed."""
+    for _, purse in sorted(workspace.purses.items()):
+        if any(account.is_below_fired() for account in purse.accounts.values()):
+            name = purse.rule.budget.id
+            _rejudge_purse(ledger, purse, f"budget {name!r}: a correction lowered what was spent")
+
+
+def lift_fallen(ledger: Ledger, withdrawn: list[Decision], message: str) -> None:
+    """Lifts those withdrawn decisions that no other has taken the place of."""
+    for held in withdrawn:
+        now_ms = ledger.log_ms
+        if ledger.verdicts.stands(held.workspace, held.subject, held.rule, now_ms) is None:
+            ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, now_ms)

@@ -179,8 +179,11 @@ class Account(Stateful):
             self.spent -= cost
             self.tokens -= tokens
             self.calls -= calls
-        if self.fired and self.amount() < self.rule.marks[self.fired - 1]:
+        if self.is_below_fired():
             self.rearm()
+
+    def is_below_fired(self) -> bool:
+        return self.fired > 0 and self.amount() < self.rule.marks[self.fired - 1]
 
     def rearm(self) -> None:
         """Sets which thresholds count as fired from the amount alone; after an edit, or a roll."""

@@ -1,7 +1,5 @@
 """Commands: how budgets, prices, policies and people's blocks change a ledger."""
 
-from typing import Final
-
 from pydantic import ValidationError
 
 from tollway.contract.command import (
@@ -12,12 +10,10 @@ from tollway.contract.command import (
     DeleteBudget,
     DeletePrice,
     Policy,
-    PriceOverride,
     SetBudget,
     SetPolicy,
     SetPrice,
     SetToolPrice,
-    ToolPrice,
     UnblockSubject,
     command_adapter,
 )
@@ -25,27 +21,29 @@ from tollway.contract.control import Decision
 from tollway.contract.deadletter import DeadLetter, Reason, dead_letter
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.subjects import Subject, encode_subject
-from tollway.contract.topics import COMMANDS
-from tollway.domain.backfill import backfill, rejudge
+from tollway.contract.topics import COMMANDS, partition_of
+from tollway.domain.backfill import backfill, lift_fallen, rejudge
 from tollway.domain.budgets import Rule
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.detectors import profile_of
+from tollway.domain.documents import (
+    BUDGET,
+    POLICY,
+    PRICE,
+    TOOL_PRICE,
+    Refused,
+    forget,
+    keep,
+    price_name,
+    price_prefix,
+    tool_name,
+)
 from tollway.domain.ledger import Ledger
-from tollway.domain.prices import MAX_PRICES_PER_WORKSPACE
 from tollway.domain.repricing import reprice
 from tollway.domain.verdicts import identity, lift
-from tollway.domain.workspaces import Document, Workspace
+from tollway.domain.workspaces import Workspace
 
-__all__ = ["adopt_document", "obey"]
-
-BUDGET: Final = "budget"
-PRICE: Final = "price"
-TOOL_PRICE: Final = "tool_price"
-POLICY: Final = "policy"
-
-
-class Refused(ValueError):
-    """A command that is well formed but cannot take effect."""
+__all__ = ["obey"]
 
 
 def obey(
@@ -60,10 +58,11 @@ def obey(
         return
     ledger.commands_offset = ledger.moment.commands = offset
     ledger.moment.offset = ledger.usage_offset
+    ledger.moment.by_command = True
     try:
         command = command_adapter.validate_json(value or b"")
         ledger.moment.event_id = command.id
-        _obey(ledger, ledger.open_workspace(command.workspace), command, stamp_ms)
+        _obey(ledger, _workspace(ledger, command.workspace), command, stamp_ms)
     except ValidationError as error:
         reason: Reason = "malformed_command"
         first = error.errors(include_input=False, include_url=False)[0]
@@ -77,6 +76,18 @@ def obey(
         ledger.buried.append(
             _refusal(ledger, "malformed_command", str(why), offset, stamp_ms, key, value)
         )
+    ledger.moment.by_command = False
+
+
+def _workspace(ledger: Ledger, name: str) -> Workspace:
+    """Raises `Refused` for one of another partition: its usage is booked there."""
+    home = partition_of(name, ledger.partitions)
+    if home != ledger.partition:
+        raise Refused(
+            f"workspace {name!r} lives in partition {home}, this is {ledger.partition}:"
+            " produce its commands with murmur2 of the workspace, as all clients of ours do"
+        )
+    return ledger.open_workspace(name)
 
 
 def _refusal(
@@ -108,77 +119,18 @@ def _obey(ledger: Ledger, workspace: Workspace, command: Command, stamp_ms: int)
         case DeleteBudget():
             _delete_budget(ledger, workspace, command.budget_id)
         case SetPrice():
-            _keep(ledger, workspace, PRICE, _price_name(command.price), command.price)
+            keep(ledger, workspace, PRICE, price_name(ledger, command.price), command.price)
             reprice(ledger, workspace)
         case DeletePrice():
             _delete_price(ledger, workspace, command.provider, command.model)
         case SetToolPrice():
-            _keep(ledger, workspace, TOOL_PRICE, _tool_name(command.price), command.price)
+            keep(ledger, workspace, TOOL_PRICE, tool_name(command.price), command.price)
         case SetPolicy():
             _set_policy(ledger, workspace, command.policy)
         case BlockSubject():
             _block(ledger, command, stamp_ms)
         case UnblockSubject():
             _unblock(ledger, workspace, command)
-
-
-def _price_name(price: PriceOverride) -> str:
-    return f"{price.provider or '*'}/{price.model}@{price.effective_from.isoformat()}"
-
-
-def _tool_name(price: ToolPrice) -> str:
-    return f"{price.tool}/{price.connection or '*'}@{price.effective_from.isoformat()}"
-
-
-def _keep(
-    ledger: Ledger,
-    workspace: Workspace,
-    kind: str,
-    name: str,
-    body: Budget | PriceOverride | ToolPrice | Policy,
-) -> None:
-    """Puts a document in force and keeps it as state. Raises `Refused`, with nothing changed."""
-    document = Document(workspace.name, kind, name)
-    held = workspace.documents.get((kind, name))
-    document.since_ms = ledger.log_ms if held is None else held.since_ms
-    document.text = body.model_dump_json(exclude_none=True).encode()
-    document.commands_offset = ledger.commands_offset
-    adopt_document(ledger, workspace, document)
-    if held is not None:
-        held.dirty = False
-    workspace.documents[(kind, name)] = document
-    ledger.changes.touch(document)
-
-
-def _forget(ledger: Ledger, workspace: Workspace, kind: str, name: str) -> None:
-    document = workspace.documents.pop((kind, name), None)
-    if document is not None:
-        document.dirty = False
-        ledger.changes.drop(document)
-
-
-def adopt_document(ledger: Ledger, workspace: Workspace, document: Document) -> None:
-    """Puts a document in force: now, or again after the ledger was restored."""
-    if document.kind == BUDGET:
-        budget = Budget.model_validate_json(document.text)
-        workspace.rules[budget.id] = Rule(workspace.name, budget, document.since_ms)
-    elif document.kind == PRICE:
-        override = PriceOverride.model_validate_json(document.text)
-        _within_limit(ledger.prices.set_override(workspace.name, override), workspace)
-    elif document.kind == TOOL_PRICE:
-        price = ToolPrice.model_validate_json(document.text)
-        _within_limit(ledger.prices.set_tool_price(workspace.name, price), workspace)
-    else:
-        workspace.set_policy(Policy.model_validate_json(document.text))
-    workspace.routes.clear()
-
-
-def _within_limit(was_set: bool, workspace: Workspace) -> None:
-    if not was_set:
-        raise Refused(
-            f"workspace {workspace.name!r} has {MAX_PRICES_PER_WORKSPACE} prices, the most there"
-            " may be; delete those that are over"
-        )
 
 
 def _set_budget(ledger: Ledger, workspace: Workspace, budget: Budget) -> None:
@@ -188,39 +140,44 @@ def _set_budget(ledger: Ledger, workspace: Workspace, budget: Budget) -> None:
             f"workspace {workspace.name!r} has {len(workspace.rules)} budgets, the most there may"
             f' be; delete one, or use "*" in one match instead of one budget a value'
         )
-    if held is not None and not held.counts_alike(Rule(workspace.name, budget, held.since_ms)):
-        # Another match or window counts something else: it begins anew, from the history.
-        _delete_budget(ledger, workspace, budget.id)
-        held = None
-    _keep(ledger, workspace, BUDGET, budget.id, budget)
-    if held is None:
-        backfill(ledger, workspace, workspace.rules[budget.id])
-    else:
+    if held is not None and held.counts_alike(Rule(workspace.name, budget, held.since_ms)):
+        keep(ledger, workspace, BUDGET, budget.id, budget)
         rejudge(ledger, workspace, workspace.rules[budget.id])
-
-
-def _delete_budget(ledger: Ledger, workspace: Workspace, budget_id: str) -> None:
-    rule = workspace.rules.pop(budget_id, None)
-    _forget(ledger, workspace, BUDGET, budget_id)
-    if rule is None:
         return
-    for key in [key for key in workspace.purses if key[0] == budget_id]:
+    # Another match or window counts something else: it begins anew, from the history.
+    withdrawn = _close_budget(ledger, workspace, budget.id)
+    keep(ledger, workspace, BUDGET, budget.id, budget)
+    backfill(ledger, workspace, workspace.rules[budget.id])
+    lift_fallen(ledger, withdrawn, f"budget {budget.id!r} was changed")
+
+
+def _close_budget(ledger: Ledger, workspace: Workspace, budget_id: str) -> list[Decision]:
+    """Lets a budget go with its accounts; the decisions that stood by it, withdrawn."""
+    rule = workspace.rules.pop(budget_id, None)
+    forget(ledger, workspace, BUDGET, budget_id)
+    if rule is None:
+        return []
+    for key in sorted(key for key in workspace.purses if key[0] == budget_id):
         purse = workspace.purses.pop(key)
         for account in purse.accounts.values():
             ledger.changes.drop(account)
-    _lift_where(
-        ledger,
-        [d for d in _standing(ledger, workspace) if d.rule == rule.name],
-        f"budget {budget_id!r} was deleted",
-    )
     workspace.routes.clear()
+    withdrawn = [d for d in _standing(ledger, workspace) if d.rule == rule.name]
+    for decision in withdrawn:
+        ledger.verdicts.withdraw(decision)
+    return withdrawn
+
+
+def _delete_budget(ledger: Ledger, workspace: Workspace, budget_id: str) -> None:
+    withdrawn = _close_budget(ledger, workspace, budget_id)
+    lift_fallen(ledger, withdrawn, f"budget {budget_id!r} was deleted")
 
 
 def _delete_price(ledger: Ledger, workspace: Workspace, provider: str | None, model: str) -> None:
-    prefix = f"{provider or '*'}/{model}@"
+    prefix = price_prefix(ledger, provider, model)
     for kind, name in list(workspace.documents):
         if kind == PRICE and name.startswith(prefix):
-            _forget(ledger, workspace, kind, name)
+            forget(ledger, workspace, kind, name)
     ledger.prices.delete_override(workspace.name, provider, model)
     workspace.routes.clear()
 
@@ -230,20 +187,27 @@ def _set_policy(ledger: Ledger, workspace: Workspace, policy: Policy) -> None:
         profile_of(policy)
     except ValueError as why:
         raise Refused(str(why)) from None
-    _keep(ledger, workspace, POLICY, POLICY, policy)
+    before = workspace.profile.budget_block_pico
+    keep(ledger, workspace, POLICY, POLICY, policy)
+    lifted = {f"detector:{name}" for name in policy.detectors.off}
     if policy.unpriced != "block":
-        _lift_where(
-            ledger,
-            [d for d in _standing(ledger, workspace) if d.rule == "unpriced"],
-            "the policy no longer blocks unpriced models",
-        )
+        lifted.add("unpriced")
+    if workspace.profile.budget_block_pico > before:
+        # Runs that are over the new budget too are told so with their next event.
+        lifted.add("detector:budget_exceeded")
+    _lift_where(
+        ledger,
+        [d for d in _standing(ledger, workspace) if d.rule in lifted],
+        "the policy was changed",
+    )
 
 
 def _standing(ledger: Ledger, workspace: Workspace) -> list[Decision]:
+    """In the order of their keys: a restored ledger holds them in another one."""
     return [
         piece.decision
-        for piece in ledger.verdicts.standing.values()
-        if piece.decision.workspace == workspace.name
+        for _, piece in sorted(ledger.verdicts.standing.items())
+        if piece.decision.workspace == workspace.name and piece.expires_ms > ledger.log_ms
     ]
 
 
@@ -255,9 +219,11 @@ def _lift_where(ledger: Ledger, held: list[Decision], message: str) -> None:
 def _block(ledger: Ledger, command: BlockSubject, stamp_ms: int) -> None:
     moment = ledger.moment
     subject: Subject = {name: value for name, value in command.subject.items()}
-    expires_at = command.expires_at
-    expires_text = None if expires_at is None else expires_at.isoformat()
-    expires_ms = FOREVER_MS if expires_text is None else parse_ms(expires_text)
+    expires_ms = FOREVER_MS
+    if command.expires_at is not None:
+        expires_ms = min(FOREVER_MS, parse_ms(command.expires_at.isoformat()))
+    if expires_ms <= ledger.log_ms:
+        return
     ledger.verdicts.decide(
         Decision(
             id=identity(command.workspace, encode_subject(subject), "manual", *moment.version()),
@@ -268,7 +234,7 @@ def _block(ledger: Ledger, command: BlockSubject, stamp_ms: int) -> None:
             on_stale="closed",
             reason="manual",
             message=f"blocked by {command.actor}: {command.reason or 'no reason given'}",
-            expires_at=None if expires_text is None else format_ms(expires_ms),
+            expires_at=None if expires_ms == FOREVER_MS else format_ms(expires_ms),
             cause=moment.cause(),
             version=moment.version(),
             issued_at=format_ms(stamp_ms),

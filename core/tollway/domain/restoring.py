@@ -21,9 +21,9 @@ from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
 from tollway.domain.budgets import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
-from tollway.domain.commanding import adopt_document
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Norm, RunWatch
+from tollway.domain.documents import adopt
 from tollway.domain.leaving import RUN_IDLE_MINUTES, SESSION_IDLE_MS
 from tollway.domain.ledger import Ledger
 from tollway.domain.spend import Hour, Minute
@@ -81,7 +81,7 @@ def _document(ledger: Ledger, entry: DocumentEntry) -> None:
     document.commands_offset = entry.commands_offset
     document.since_ms = entry.since_ms
     workspace.documents[(entry.kind, entry.name)] = document
-    adopt_document(ledger, workspace, document)
+    adopt(ledger, workspace, document)
 
 
 def _one(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
@@ -102,6 +102,12 @@ def _one(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
             ledger.open_workspace(entry.workspace).norms[entry.agent] = norm
         case AccountEntry():
             _account(ledger, entry)
+        case _:
+            _seen_or_said(ledger, key, entry)
+
+
+def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
+    match entry:
         case ProducerEntry():
             _producer(ledger, entry)
         case FingerprintsEntry():

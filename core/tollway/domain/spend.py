@@ -4,7 +4,7 @@ from tollway.contract.ledger_entries import HistoryEntry, LedgerEntry, SpendEntr
 from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
 from tollway.contract.subjects import encode_name
-from tollway.domain.calendar import MINUTE_MS
+from tollway.domain.calendar import MINUTE_MS, QUARTER_MS
 from tollway.domain.stateful import Stateful
 
 __all__ = ["CARRIED", "DIMENSIONS_OF_LANE", "Hour", "Lane", "Minute", "encode_lane"]
@@ -181,20 +181,22 @@ class Lane:
             carried.add(0, *sums)
         return carried
 
-    def since(self, start_ms: int, end_ms: int) -> tuple[int, int, int]:
-        """Pico-dollars, tokens and calls in [start, end); exact where both are whole quarters."""
-        first, last = start_ms // MINUTE_MS, end_ms // MINUTE_MS
-        cost = tokens = calls = 0
-        for minute in self.minutes.values():
-            if first <= minute.minute < last:
-                cost += minute.cost
-                tokens += minute.input + minute.output
-                calls += minute.calls
+    def pieces(self, start_ms: int, now_ms: int) -> list[tuple[int, int, int, int]]:
+        """When, pico-dollars, tokens and calls of all that was booked from `start_ms` on.
+
+        By minute, and by quarter where minutes have left; a quarter that `start_ms` parts is out.
+        """
+        first = start_ms // MINUTE_MS
+        found = [
+            (minute.minute * MINUTE_MS, minute.cost, minute.input + minute.output, minute.calls)
+            for minute in self.minutes.values()
+            if first <= minute.minute
+        ]
         for hour in self.hours.values():
-            for quarter, sums in enumerate(hour.quarters):
+            for quarter, (cost, tokens, calls) in enumerate(hour.quarters):
                 at = hour.hour * 60 + quarter * 15 if hour.hour != CARRIED else 0
-                if first <= at < last:
-                    cost += sums[0]
-                    tokens += sums[1]
-                    calls += sums[2]
-        return cost, tokens, calls
+                if first <= at and (cost or tokens or calls):
+                    # A quarter counts as spent at its end: what rolls out does so too late.
+                    end_ms = at * MINUTE_MS + QUARTER_MS - 1
+                    found.append((max(at * MINUTE_MS, min(end_ms, now_ms)), cost, tokens, calls))
+        return sorted(found)
