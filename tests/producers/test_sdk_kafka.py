@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,15 +29,12 @@ DEADLINE_S = 30.0
 
 def eventually(holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> bool:
     end = time.monotonic() + deadline_s
-    pause = Consumer({"bootstrap.servers": "127.0.0.1:9", "group.id": "pause", "log_level": 0})
-    try:
-        while not holds():
-            if time.monotonic() > end:
-                return False
-            pause.poll(0.02)
-        return True
-    finally:
-        pause.close()
+    pause = threading.Event()
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        pause.wait(0.02)
+    return True
 
 
 class Worker:

@@ -82,6 +82,7 @@ class Metering:
                 settings.workspace, listeners, on_stale=settings.on_stale, wait_s=settings.wait_s
             )
         self._tail: Tail | None = None
+        self._opened_s = time.monotonic()
         if wire is not None:
             self.recorder.outbox, self._tail = wire(settings, self.recorder, self.guard)
         self._announce()
@@ -97,6 +98,12 @@ class Metering:
             self._tail.abandon()
         if self.guard is not None:
             self.guard.after_fork()
+
+    def settle(self, connecting_s: float) -> None:
+        """Waits until the broker was reached, if it was begun less than this long ago."""
+        left_s = self._opened_s + connecting_s - time.monotonic()
+        if left_s > 0 and self._tail is not None and self.guard is not None:
+            self.guard.ready(left_s)
 
     def flush(self, timeout_s: float) -> int:
         outbox = self.recorder.outbox

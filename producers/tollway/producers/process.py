@@ -1,7 +1,6 @@
 """The process's one metering: begun by `init` or by first use, and seen through forks and exits."""
 
 import atexit
-import contextlib
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from tollway.producers.metering import Metering, Stats, kafka_wire
 from tollway.producers.settings import OnStale, Settings, read_settings
 
 __all__ = [
+    "CONNECTING_S",
     "EXIT_FLUSH_S",
     "Dimensions",
     "check",
@@ -35,6 +35,8 @@ __all__ = [
 
 # How long the end of a process may wait for the broker.
 EXIT_FLUSH_S = 2.0
+# A fork sooner than this after the clients were opened waits until they have connected.
+CONNECTING_S = 1.0
 
 _log = logging.getLogger("tollway")
 _dimensions = frozenset(DIMENSIONS)
@@ -231,12 +233,9 @@ def _at_exit() -> None:
 
 def _before_fork() -> None:
     # A child that is forked while another thread looks up a host's name inherits a lock of glibc
-    # that nobody will open, and can look up no name itself. So fork just after a look-up.
-    if _metering is not None and _metering.settings.brokers:
-        import socket
-
-        with contextlib.suppress(OSError):
-            socket.getaddrinfo("127.0.0.1", 9, flags=socket.AI_ADDRCONFIG)
+    # that nobody will open, and then can look up no name itself. Connecting looks up names.
+    if _metering is not None:
+        _metering.settle(CONNECTING_S)
 
 
 def _after_fork_in_child() -> None:
