@@ -114,6 +114,8 @@ class AccountEntry(
     last_event_ms: int = 0
     # Log time of its last change.
     touched_ms: int = 0
+    # Events among them that wait for a price.
+    unpriced: int = 0
     partition: int
     generation: int
     version: int

@@ -199,7 +199,7 @@ class Booker:
         rates = route.rates
         if rates is None or not rates.covers(event):
             # Without a rate for a part of what was used, the rest is no price.
-            self._park(workspace, event, booking)
+            self._park(workspace, route, event, booking)
             return
         booking.cost_pico, booking.state = rates.cost_pico(event), "priced"
         booking.price_text = route.price_text
@@ -244,7 +244,9 @@ class Booker:
         else:
             route.tool_cost, route.tool_from, route.tool_to = found
 
-    def _park(self, workspace: Workspace, event: UsageEvent, booking: Booking) -> None:
+    def _park(
+        self, workspace: Workspace, route: Route, event: UsageEvent, booking: Booking
+    ) -> None:
         """No price: never free, but `unpriced` until there is one, as the policy says."""
         booking.state = "unpriced"
         booking.price_text = _UNPRICED
@@ -266,6 +268,8 @@ class Booker:
             waiting = Pending(event, booking.booked_ms, booking.offset, booking.cost_pico)
             unpriced.waiting.append(waiting)
             self.changes.touch(waiting)
+            for account in route.accounts_at(booking.booked_ms):
+                account.unpriced += 1
         if mode == "block":
             self._block_unpriced(workspace, event)
 
@@ -316,8 +320,11 @@ class Booker:
         minute.cost += booking.cost_pico
         minute.unpriced -= 1
         run = route.run
-        run.watch.spent_pico += booking.cost_pico
-        self.changes.touch(run)
+        if run.last_ms:
+            run.watch.spent_pico += booking.cost_pico
+            self.changes.touch(run)
+        for account in route.accounts_at(booking.booked_ms):
+            account.unpriced -= 1 if account.unpriced else 0
         self._spend(route, booking.cost_pico, 0, 0, booking.booked_ms)
 
     def _spend(self, route: Route, cost: int, tokens: int, calls: int, at_ms: int) -> None:

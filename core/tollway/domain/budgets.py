@@ -112,6 +112,7 @@ class Account(Stateful):
         "subject_text",
         "tokens",
         "touched_ms",
+        "unpriced",
     )
 
     spent: int
@@ -137,6 +138,8 @@ class Account(Stateful):
         self.last_ms = 0
         # Log time of the last change.
         self.touched_ms = 0
+        # Events among them that wait for a price: until it comes, the account must not leave.
+        self.unpriced = 0
         # How many thresholds have fired; the next one to fire stands at `next_mark`.
         self.fired = 0
         self.next_mark = rule.marks[0]
@@ -239,6 +242,7 @@ class Account(Stateful):
             buckets=self.buckets,
             last_event_ms=self.last_ms,
             touched_ms=self.touched_ms,
+            unpriced=self.unpriced,
             partition=self.partition,
             generation=stamp >> 48,
             version=stamp,

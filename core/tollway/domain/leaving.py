@@ -125,6 +125,10 @@ class Sweeper:
             self.changes.drop(piece)
         for piece in self.accounts.turn(hour):
             assert isinstance(piece, Account)
+            if piece.unpriced and hour < piece.last_ms // HOUR_MS + HISTORY_HOURS:
+                # A later price is yet to be added to what it has; it is looked at each hour.
+                self.accounts.put(piece, hour + 1)
+                continue
             self._drop_account(piece)
             stale.add(piece.rule.workspace)
         for piece in self.history.turn(hour):

@@ -1,6 +1,7 @@
 """A later price for what had none: adjustment charges, booked when the events happened."""
 
 from tollway.contract.moments import format_ms
+from tollway.domain.backfill import recount
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.charging import Booking, adjustment_line, price_part
 from tollway.domain.ledger import Ledger
@@ -12,23 +13,22 @@ __all__ = ["reprice"]
 
 def reprice(ledger: Ledger, workspace: Workspace) -> None:
     """Charges the difference for each waiting event that has a price by now."""
-    for key, unpriced in list(workspace.unpriced.items()):
+    for key, unpriced in sorted(workspace.unpriced.items()):
         still: list[Pending] = []
         for pending in unpriced.waiting:
             if not _adjust(ledger, workspace, pending):
                 still.append(pending)
         priced = len(unpriced.waiting) - len(still)
-        if not priced:
-            continue
         ledger.booker.pending -= priced
         unpriced.waiting = still
         unpriced.events -= priced
-        if still:
-            ledger.changes.touch(unpriced)
-        else:
+        if unpriced.events == 0:
             del workspace.unpriced[key]
             ledger.changes.drop(unpriced)
-            _allow(ledger, workspace, unpriced)
+        elif priced:
+            ledger.changes.touch(unpriced)
+        _allow(ledger, workspace, unpriced)
+    recount(ledger, workspace)
 
 
 def _adjust(ledger: Ledger, workspace: Workspace, pending: Pending) -> bool:
@@ -48,6 +48,10 @@ def _adjust(ledger: Ledger, workspace: Workspace, pending: Pending) -> bool:
     booker = ledger.booker
     route = booker.route(workspace, event)
     booker.correct(route, booking)
+    if not route.run.last_ms:
+        # Its run has left; a correction does not bring it back.
+        workspace.forget_run(route.run)
+        workspace.routes.clear()
     adjustment_id = f"{event.id}#price@{ledger.commands_offset}"
     ledger.charge_lines.append(adjustment_line(route.head, event, booking, adjustment_id))
     ledger.changes.drop(pending)
@@ -55,10 +59,21 @@ def _adjust(ledger: Ledger, workspace: Workspace, pending: Pending) -> bool:
 
 
 def _allow(ledger: Ledger, workspace: Workspace, unpriced: Unpriced) -> None:
+    """A model that has a price by now is allowed, also where events before that price wait."""
     subject = {"model": unpriced.model}
     if unpriced.provider:
         subject["provider"] = unpriced.provider
     held = ledger.verdicts.stands(workspace.name, subject, "unpriced", ledger.log_ms)
-    if held is not None:
-        message = f"model {unpriced.model!r} has a price now"
-        ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
+    if held is None or (unpriced.events and not _has_price(ledger, workspace, unpriced)):
+        return
+    message = f"model {unpriced.model!r} has a price now"
+    ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
+
+
+def _has_price(ledger: Ledger, workspace: Workspace, unpriced: Unpriced) -> bool:
+    rates = ledger.prices.rates_for(
+        workspace.name, unpriced.provider or None, unpriced.model, None, ledger.log_ms
+    )
+    if rates is None:
+        return False
+    return not unpriced.waiting or rates.covers(unpriced.waiting[-1].event)

@@ -202,6 +202,7 @@ def _account(ledger: Ledger, entry: AccountEntry) -> None:
     account.tokens, account.calls = entry.tokens, entry.calls
     account.last_ms, account.touched_ms = entry.last_event_ms, entry.touched_ms
     account.buckets = entry.buckets
+    account.unpriced = entry.unpriced
     account.set_fired(len(entry.fired_percent))
     purse.accounts[start] = account
     if start >= purse.start_ms:

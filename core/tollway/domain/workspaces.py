@@ -13,7 +13,7 @@ from tollway.contract.ledger_entries import (
 )
 from tollway.contract.subjects import Subject, encode_name, encode_subject
 from tollway.contract.usage import UsageEvent
-from tollway.domain.budgets import Purse, Rule
+from tollway.domain.budgets import Account, Purse, Rule
 from tollway.domain.charging import price_part
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Norm, Profile, RunWatch, profile_of
@@ -231,6 +231,10 @@ class Route:
         self.tool_cost = -1
         self.tool_from = 0
         self.tool_to = 0
+
+    def accounts_at(self, at_ms: int) -> list[Account]:
+        found = [purse.find(at_ms) for purse in self.purses]
+        return [account for account in found if account is not None]
 
 
 class Workspace:
