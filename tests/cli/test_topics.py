@@ -30,6 +30,15 @@ def partitions(bootstrap: str) -> dict[str, int]:
     return {name: len(found[name].partitions) for name in NAMES if name in found}
 
 
+def make(bootstrap: str, topic: NewTopic) -> None:
+    """Returns when the broker tells of it, which is a moment after it has been made."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([topic])[topic.topic].result(DEADLINE_S)
+    deadline = time.monotonic() + DEADLINE_S
+    while topic.topic not in partitions(bootstrap):
+        assert time.monotonic() < deadline
+
+
 @pytest.fixture(autouse=True)
 def no_topics(fresh_broker: Broker) -> None:
     """Every test here begins with a broker that has none of our topics."""
@@ -77,8 +86,7 @@ def test_another_partition_count_is_refused_and_names_the_way_out(fresh_broker: 
 
 
 def test_a_missing_topic_beside_wrong_ones_is_not_made(fresh_broker: Broker) -> None:
-    admin = AdminClient({"bootstrap.servers": fresh_broker.bootstrap})
-    admin.create_topics([NewTopic("tollway.usage", 3)])["tollway.usage"].result(DEADLINE_S)
+    make(fresh_broker.bootstrap, NewTopic("tollway.usage", 3))
 
     with pytest.raises(WrongTopics, match=r"tollway\.usage has 3"):
         create_topics(fresh_broker.bootstrap)
@@ -89,13 +97,13 @@ def test_a_missing_topic_beside_wrong_ones_is_not_made(fresh_broker: Broker) -> 
 def test_settings_that_differ_are_told_and_left_alone(fresh_broker: Broker) -> None:
     if not isinstance(fresh_broker, ApacheKafka):
         pytest.skip("the embedded broker does not tell a topic's settings")
-    admin = AdminClient({"bootstrap.servers": fresh_broker.bootstrap})
     short = NewTopic("tollway.usage", 12, config={"retention.ms": "60000"})
-    admin.create_topics([short])["tollway.usage"].result(DEADLINE_S)
+    make(fresh_broker.bootstrap, short)
 
     report = create_topics(fresh_broker.bootstrap)
 
     assert "tollway.usage: retention.ms is 60000, the contract says 604800000" in report.differences
     resource = ConfigResource(ResourceType.TOPIC, "tollway.usage")
+    admin = AdminClient({"bootstrap.servers": fresh_broker.bootstrap})
     kept = admin.describe_configs([resource])[resource].result(DEADLINE_S)
     assert kept["retention.ms"].value == "60000"

@@ -47,15 +47,15 @@ def create_topics(
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     present = admin.list_topics(timeout=_METADATA_TIMEOUT_S).topics
-    existing = [topic for topic in TOPICS if topic.name in present]
+    _check_partitions((topic for topic in TOPICS if topic.name in present), present, partitions)
     missing = [topic for topic in TOPICS if topic.name not in present]
-    _check_partitions(existing, present, partitions)
-    _create(admin, missing, partitions, replication)
+    created = _create(admin, missing, partitions, replication)
     _wait_until_visible(admin, TOPICS)
     # Somebody else may have made them in the same moment, in another shape.
-    _check_partitions(missing, admin.list_topics(timeout=_METADATA_TIMEOUT_S).topics, partitions)
+    _check_partitions(TOPICS, admin.list_topics(timeout=_METADATA_TIMEOUT_S).topics, partitions)
+    existing = [topic for topic in TOPICS if topic.name not in created]
     return TopicReport(
-        created=tuple(topic.name for topic in missing),
+        created=tuple(created),
         existing=tuple(topic.name for topic in existing),
         differences=tuple(_config_differences(admin, existing)),
     )
@@ -78,9 +78,12 @@ def _check_partitions(
         )
 
 
-def _create(admin: AdminClient, topics: list[Topic], partitions: int, replication: int) -> None:
+def _create(
+    admin: AdminClient, topics: list[Topic], partitions: int, replication: int
+) -> list[str]:
+    """The names of those that were really made now."""
     if not topics:
-        return
+        return []
     wanted = [
         NewTopic(
             topic.name,
@@ -90,12 +93,16 @@ def _create(admin: AdminClient, topics: list[Topic], partitions: int, replicatio
         )
         for topic in topics
     ]
+    created = []
     for name, done in admin.create_topics(wanted, request_timeout=_REQUEST_TIMEOUT_S).items():
         try:
             done.result(_REQUEST_TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise KafkaException(error.args[0], f"while creating {name}") from error
+        else:
+            created.append(name)
+    return created
 
 
 def _wait_until_visible(admin: AdminClient, topics: Iterable[Topic]) -> None:
