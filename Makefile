@@ -35,7 +35,7 @@ kafka: $(READY)
 
 # Figures of this machine.
 bench: $(READY)
-	@set -e; for figures in bench/*.py; do echo "== $$figures"; $(BIN)/python $$figures; done
+	$(BIN)/python -m bench $(ARGS)
 
 # Kills, hangs and cuts while events flow; takes minutes.
 faults: $(READY)
