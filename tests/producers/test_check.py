@@ -69,6 +69,13 @@ def test_dimensions_come_from_the_attribution_around(metering: Meter) -> None:
         assert not is_blocked(session="s-2")
 
 
+def test_none_says_nothing_and_opens_no_door(metering: Meter) -> None:
+    metering.block(session="s-1")
+
+    with meter.attribute(session="s-1"), pytest.raises(meter.CallBlocked):
+        meter.check(session=None)
+
+
 def test_a_block_of_everything_blocks_everything(metering: Meter) -> None:
     metering.block()
 

@@ -7,9 +7,12 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import ParamSpec, TypedDict, TypeVar, Unpack, cast
 
-__all__ = ["Attribution", "Fields", "attribute", "attributed", "merge"]
+from tollway.contract.subjects import DIMENSIONS
+
+__all__ = ["Attribution", "Fields", "attribute", "attributed", "identified", "merge"]
 
 Fields = dict[str, object]
+_IDENTIFYING = ("workspace", *DIMENSIONS)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -43,21 +46,23 @@ def merge(under: Fields, over: Fields) -> Fields:
 class _Frame:
     """What is attributed inside one `attribute(...)`: its own fields over those around it."""
 
-    __slots__ = ("_merged", "fields", "owner", "parent")
+    __slots__ = ("_over", "fields", "owner", "parent")
 
     def __init__(self, fields: Fields, parent: "_Frame | None", owner: object) -> None:
         self.fields = fields
         self.parent = parent
         self.owner = owner
-        self._merged: tuple[Fields, Fields] = (fields, fields)
+        self._over: tuple[Fields, Fields, Fields] | None = None
 
-    def over(self, defaults: Fields) -> Fields:
-        """The frame's fields over the process's defaults; computed once, so that check is fast."""
-        base, merged = self._merged
-        if base is not defaults:
+    def over(self, defaults: Fields) -> tuple[Fields, Fields, Fields]:
+        """The process's defaults, the frame's fields over them, and of these the identifying ones;
+        computed once."""
+        over = self._over
+        if over is None or over[0] is not defaults:
             merged = merge(defaults, self.fields)
-            self._merged = (defaults, merged)
-        return merged
+            identifying = {name: merged[name] for name in _IDENTIFYING if name in merged}
+            over = self._over = (defaults, merged, identifying)
+        return over
 
 
 _frame: ContextVar[_Frame | None] = ContextVar("tollway_attribution", default=None)
@@ -66,7 +71,13 @@ _frame: ContextVar[_Frame | None] = ContextVar("tollway_attribution", default=No
 def attributed(defaults: Fields) -> Fields:
     """What the code that runs now is attributed to. The answer is shared: never change it."""
     frame = _frame.get()
-    return defaults if frame is None else frame.over(defaults)
+    return defaults if frame is None else frame.over(defaults)[1]
+
+
+def identified(defaults: Fields) -> Fields:
+    """Of that, what a decision can be about, and the workspace. Shared as well."""
+    frame = _frame.get()
+    return defaults if frame is None else frame.over(defaults)[2]
 
 
 class Attribution:

@@ -23,6 +23,7 @@ _FIRST_SWEEP = 10_000
 _SWEEP_INTERVAL_MS = 10_000
 
 Found = TypeVar("Found")
+Key = TypeVar("Key")
 
 
 def concerns(subject: Subject, dimensions: Mapping[str, object]) -> bool:
@@ -61,35 +62,69 @@ class Standing:
 class _BySubject(Generic[Found]):
     """Values by subject: a dictionary for each shape, that is, for each set of dimensions."""
 
-    __slots__ = ("_several", "_single", "_whole")
+    __slots__ = ("_chosen", "_mentions", "_several", "_single", "_whole")
 
     def __init__(self) -> None:
+        # One value of each subject, and how many chose it.
+        self._mentions: dict[object, int] = {}
+        self._chosen: dict[tuple[tuple[str, ...], object], object] = {}
         self._whole: tuple[Found, ...] = ()
         self._single: tuple[tuple[str, dict[object, Found]], ...] = ()
-        self._several: tuple[tuple[tuple[str, ...], dict[tuple[object, ...], Found]], ...] = ()
+        # The first name, the others, and values by the first one's value, then by the others'.
+        self._several: tuple[
+            tuple[str, tuple[str, ...], dict[object, dict[tuple[object, ...], Found]]], ...
+        ] = ()
 
     def matching(self, dimensions: dict[str, object]) -> tuple[Found, ...]:
         """Of every subject that a call with these dimensions falls under. The hot path."""
         found = self._whole
+        # Most calls share no value with any subject, and this one step sees it.
+        if self._mentions.keys().isdisjoint(dimensions.values()):
+            return found
+        get = dimensions.get
         for name, by_value in self._single:
-            value = by_value.get(dimensions.get(name))
+            value = by_value.get(get(name))
             if value is not None:
                 found = (*found, value)
-        for names, by_values in self._several:
-            value = by_values.get(tuple(map(dimensions.get, names)))
-            if value is not None:
-                found = (*found, value)
+        for name, others, by_first in self._several:
+            by_others = by_first.get(get(name))
+            if by_others is not None:
+                value = by_others.get(tuple(map(get, others)))
+                if value is not None:
+                    found = (*found, value)
         return found
 
     def put(self, subject: Subject, value: Found | None) -> None:
         """Sets the subject's value; None takes it away."""
         names = tuple(sorted(subject))
+        values = tuple([subject[name] for name in names])
+        if value is None:
+            self._forget(names, values)
+        elif names:
+            self._mention(names, values)
         if not names:
             self._whole = () if value is None else (value,)
         elif len(names) == 1:
-            _put(self._shape_of_one(names[0]), subject[names[0]], value)
+            _put(self._shape_of_one(names[0]), values[0], value)
         else:
-            _put(self._shape_of(names), tuple([subject[name] for name in names]), value)
+            by_others = self._shape_of(names).setdefault(values[0], {})
+            _put(by_others, values[1:], value)
+            if not by_others:
+                del self._shape_of(names)[values[0]]
+
+    def _mention(self, names: tuple[str, ...], values: tuple[str, ...]) -> None:
+        if (names, values) not in self._chosen:
+            # The value that fewest share: it sends fewest calls the long way.
+            rarest = min(values, key=lambda value: self._mentions.get(value, 0))
+            self._chosen[names, values] = rarest
+            self._mentions[rarest] = self._mentions.get(rarest, 0) + 1
+
+    def _forget(self, names: tuple[str, ...], values: tuple[str, ...]) -> None:
+        chosen = self._chosen.pop((names, values), None)
+        if chosen is not None:
+            self._mentions[chosen] -= 1
+            if not self._mentions[chosen]:
+                del self._mentions[chosen]
 
     def _shape_of_one(self, name: str) -> dict[object, Found]:
         for known, by_value in self._single:
@@ -99,23 +134,21 @@ class _BySubject(Generic[Found]):
         self._single = (*self._single, (name, new))
         return new
 
-    def _shape_of(self, names: tuple[str, ...]) -> dict[tuple[object, ...], Found]:
-        for known, by_values in self._several:
-            if known == names:
-                return by_values
-        new: dict[tuple[object, ...], Found] = {}
-        self._several = (*self._several, (names, new))
+    def _shape_of(self, names: tuple[str, ...]) -> dict[object, dict[tuple[object, ...], Found]]:
+        first, others = names[0], names[1:]
+        for known, known_others, by_first in self._several:
+            if known == first and known_others == others:
+                return by_first
+        new: dict[object, dict[tuple[object, ...], Found]] = {}
+        self._several = (*self._several, (first, others, new))
         return new
 
 
-Key = TypeVar("Key")
-
-
-def _put(values: dict[Key, Found], key: Key, value: Found | None) -> None:
+def _put(found: dict[Key, Found], key: Key, value: Found | None) -> None:
     if value is None:
-        values.pop(key, None)
+        found.pop(key, None)
     else:
-        values[key] = value
+        found[key] = value
 
 
 class DecisionIndex:

@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack
 
 from tollway.contract.subjects import DIMENSIONS
 from tollway.contract.usage import UsageEvent
-from tollway.producers.ambient import attributed
+from tollway.producers.ambient import identified
 from tollway.producers.errors import BadSettings, CallBlocked, SpendWarning
 from tollway.producers.listeners import Listeners, OnDecision
 from tollway.producers.metering import Metering, Stats, kafka_wire
@@ -112,20 +112,25 @@ def check(**dimensions: Unpack[Dimensions]) -> None:
     """
     metering = _metering or _begin()
     guard = metering.guard
-    fields = attributed(metering.defaults)
+    call = identified(metering.defaults)
     if dimensions:
-        if not dimensions.keys() <= _dimensions:
+        if not _dimensions.issuperset(dimensions):
             raise TypeError(f"check() knows the dimensions {', '.join(DIMENSIONS)} only")
-        fields = {**fields, **dimensions}
+        named = _named(dimensions) if None in dimensions.values() else dimensions
+        call = {**call, **named}
     if guard is None:
         return
     try:
-        guard.check(fields)
+        guard.check(call)
     except (CallBlocked, SpendWarning):
         raise
     except Exception as error:  # noqa: BLE001 (a fault of ours must not stop the host's call)
         guard.counts.add("internal")
         _say_fault(error)
+
+
+def _named(dimensions: Dimensions) -> dict[str, object]:
+    return {name: value for name, value in dimensions.items() if value is not None}
 
 
 def flush(timeout_s: float = EXIT_FLUSH_S) -> int:
@@ -145,10 +150,10 @@ def on_decision(callback: OnDecision, **dimensions: Unpack[Dimensions]) -> Calla
     With dimensions, only for decisions that concern a call with just these. What stood before is
     not told: ask `check`.
     """
-    if not dimensions.keys() <= _dimensions:
+    if not _dimensions.issuperset(dimensions):
         raise TypeError(f"on_decision() knows the dimensions {', '.join(DIMENSIONS)} only")
     listeners = (_metering or _begin()).listeners
-    return listeners.add(callback, dict(dimensions))
+    return listeners.add(callback, _named(dimensions))
 
 
 def stats() -> Stats:
