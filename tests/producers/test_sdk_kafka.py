@@ -1,106 +1,21 @@
-"""The SDK against a real broker: events arrive, decisions take effect, both survive outages."""
+"""The SDK against a real broker: events arrive, decisions take effect, processes end well."""
 
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from sdk_worker import DEADLINE_S, Worker, eventually, is_blocked
 from tollway import meter
 from tollway.cli.kafka.broker import Broker
-from tollway.cli.kafka.topics import create_topics
-from tollway.contract.control import ControlRecord, Decision, Heartbeat, control_key
-from tollway.contract.topics import CONTROL, DEFAULT_PARTITIONS, USAGE, partition_of
-from tollway.contract.usage import UsageEvent
 from tollway.producers.process import install
-
-DEADLINE_S = 30.0
-
-
-def eventually(holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> bool:
-    end = time.monotonic() + deadline_s
-    pause = threading.Event()
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        pause.wait(0.02)
-    return True
-
-
-class Worker:
-    """Stands in for the worker: reads what agents sent, publishes decisions."""
-
-    def __init__(self, bootstrap: str, workspace: str) -> None:
-        self.bootstrap = bootstrap
-        self.workspace = workspace
-        self.partition = partition_of(workspace, DEFAULT_PARTITIONS)
-        self._version = 0
-        self._producer: Any = None  # Any: confluent-kafka's stubs want no optional here
-
-    def events(self, at_least: int) -> list[UsageEvent]:
-        """All events of the workspace, once there are as many."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "t", "log_level": 0})
-        consumer.assign([TopicPartition(USAGE.name, self.partition, OFFSET_BEGINNING)])
-        end = time.monotonic() + DEADLINE_S
-        found: list[UsageEvent] = []
-        quiet = 0
-        while time.monotonic() < end and (len(found) < at_least or quiet < 5):
-            message = consumer.poll(0.1)
-            quiet = quiet + 1 if message is None else 0
-            if message is None or message.error() or message.key() != self.workspace.encode():
-                continue
-            found.append(msgspec.json.decode(message.value() or b"", type=UsageEvent))
-        consumer.close()
-        return found
-
-    def say(self, *records: ControlRecord) -> None:
-        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        for record in records:
-            producer.produce(
-                CONTROL.name,
-                msgspec.json.encode(record),
-                control_key(record).encode(),
-                self.partition,
-            )
-        assert producer.flush(DEADLINE_S) == 0
-
-    def beat(self, generation: int = 0) -> None:
-        self.say(
-            Heartbeat(
-                partition=self.partition,
-                generation=generation,
-                usage_offset=0,
-                commands_offset=0,
-                issued_at="2026-01-31T12:00:00.000Z",
-            )
-        )
-
-    def decision(self, action: str, **subject: str) -> Decision:
-        self._version += 1
-        document = {
-            "type": "decision",
-            "id": str(self._version),
-            "workspace": self.workspace,
-            "subject": subject,
-            "rule": "manual",
-            "action": action,
-            "reason": "manual",
-            "message": "somebody pulled the plug",
-            "cause": {"partition": 0, "offset": -1, "event_id": ""},
-            "version": [0, 0, self._version],
-            "issued_at": "2026-01-31T12:00:00.000Z",
-        }
-        return msgspec.convert(document, Decision)
 
 
 @pytest.fixture
@@ -121,15 +36,6 @@ def worker(topics: Broker, workspace: str) -> Iterator[Worker]:
         running = install(before)
         if running is not None:
             running.close(2.0)
-
-
-def is_blocked(**dimensions: str) -> bool:
-    named: dict[str, Any] = dict(dimensions)  # Any: check() wants the names spelt out
-    try:
-        meter.check(**named)
-    except meter.CallBlocked:
-        return True
-    return False
 
 
 def test_events_arrive_in_order_in_the_workspaces_partition(worker: Worker) -> None:
@@ -272,65 +178,3 @@ print(process.exitcode)
         ("pool", list(range(10))),
     ]
     assert len({producer for _, producer in numbers}) == 3
-
-
-def test_a_broker_that_comes_late_and_comes_back_loses_nothing(
-    fresh_broker: Broker, workspace: str
-) -> None:
-    fresh_broker.kill()
-    before = install(None)
-    worker = Worker(fresh_broker.bootstrap, workspace)
-    try:
-        meter.init(brokers=fresh_broker.bootstrap, workspace=workspace, agent="bot", sigterm=False)
-        meter.record(model="gpt-4o", user="before there was a broker")
-        assert not is_blocked()
-
-        fresh_broker.start()
-        meter.record(model="gpt-4o", user="before there was a topic")
-        create_topics(fresh_broker.bootstrap)
-        assert meter.flush(DEADLINE_S) == 0
-        assert len(worker.events(at_least=2)) == 2
-        assert meter.ready(DEADLINE_S)
-        worker.say(worker.decision("block", session="s-1"))
-        assert eventually(lambda: is_blocked(session="s-1"))
-
-        fresh_broker.kill()
-        for _ in range(50):
-            meter.record(model="gpt-4o", user="while the broker is away")
-        assert is_blocked(session="s-1")
-        fresh_broker.start()
-        create_topics(fresh_broker.bootstrap)
-        assert meter.flush(DEADLINE_S) == 0
-        away = [e for e in worker.events(at_least=50) if e.user == "while the broker is away"]
-        assert sorted({event.seq or 0 for event in away}) == list(range(2, 52))
-
-        worker.say(worker.decision("block", session="s-2"))
-        # The embedded broker's log is a new one, in which the guard's position means nothing:
-        # a worker says so with each heartbeat.
-        worker.beat(generation=1)
-        worker.beat(generation=1)
-        assert eventually(lambda: is_blocked(session="s-2"))
-        assert meter.stats().dropped == {}
-    finally:
-        running = install(before)
-        if running is not None:
-            running.close(2.0)
-
-
-def test_a_message_that_times_out_is_counted_and_told(topics: Broker, workspace: str) -> None:
-    before = install(None)
-    try:
-        meter.init(
-            brokers="127.0.0.1:9",
-            workspace=workspace,
-            agent="bot",
-            sigterm=False,
-            kafka={"message.timeout.ms": "300"},
-        )
-        meter.record(model="gpt-4o")
-
-        assert eventually(lambda: meter.stats().dropped == {"timeout": 1})
-    finally:
-        running = install(before)
-        if running is not None:
-            running.close(0.1)
