@@ -54,8 +54,8 @@ def _from_runs(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
 
 
 def _open_if_forbidden(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
-    """A limit of nothing is reached before the first event, where the subject is known."""
-    if rule.limit == 0 and len(rule.fixed) == len(rule.dimensions):
+    """A limit of nothing is reached before its first event, where subject and time are known."""
+    if rule.limit == 0 and ledger.log_ms and len(rule.fixed) == len(rule.dimensions):
         _open(ledger, workspace, rule, dict(rule.fixed), ledger.log_ms)
 
 

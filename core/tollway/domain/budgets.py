@@ -151,11 +151,14 @@ class Account(Stateful):
         return self.spent if unit == USD else self.tokens if unit == TOKENS else self.calls
 
     def add(self, cost: int, tokens: int, calls: int, at_ms: int) -> None:
+        if at_ms > self.last_ms:
+            self.last_ms = at_ms
+            if self.buckets:
+                # First what rolls out: a window that fell below its marks crosses them again.
+                self.forget_before(at_ms)
         self.spent += cost
         self.tokens += tokens
         self.calls += calls
-        if at_ms > self.last_ms:
-            self.last_ms = at_ms
         if self.rule.rolling_ms:
             self._roll(cost, tokens, calls, at_ms)
 
