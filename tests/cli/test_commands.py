@@ -2,69 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from api_fakes import CommandList, FixedLag
-from served_api import served
+from api_fakes import FixedLag
 from stored import stored
-from tollway.api.app import create_app
-from tollway.api.clickhouse import ClickHouseStore, connect_reader
-from tollway.api.settings import ApiSettings
 from tollway.cli.main import app
-from tollway.contract.command import BlockSubject, SetPolicy, SetPrice, SetToolPrice, UnblockSubject
-from tollway.contract.moments import parse_ms
-from tollway.contract.tables import TABLES
-from tollway.sinks.clickhouse import Client, connect
-from tollway.sinks.migrate import migrate
+from tollway.sinks.clickhouse import Client
 
-NOW_MS = parse_ms("2026-03-10T12:30:00.000Z")
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    where = f"chdb://{tmp_path_factory.mktemp('chdb')}"
-    writer = connect(where)
-    migrate(writer)
-    yield where
-    writer.close()
-
-
-@pytest.fixture
-def tables(dsn: str) -> Iterator[Client]:
-    writer = connect(dsn)
-    for table in TABLES:
-        writer.command(f"TRUNCATE TABLE {table}")
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
-def log() -> CommandList:
-    return CommandList()
-
-
-@pytest.fixture
-def lag() -> FixedLag:
-    return FixedLag()
-
-
-@pytest.fixture(autouse=True)
-def api(
-    tables: Client, dsn: str, log: CommandList, lag: FixedLag, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """Running, and known by the environment; every command of this module finds it."""
-    reader = connect_reader(dsn)
-    settings = ApiSettings(brokers="127.0.0.1:1")
-    api = create_app(settings, ClickHouseStore(reader), log, lag, lambda: NOW_MS)
-    with served(api) as address:
-        monkeypatch.setenv("TOLLWAY_API", address)
-        monkeypatch.delenv("TOLLWAY_WORKSPACE", raising=False)
-        yield address
-    reader.close()
+pytestmark = pytest.mark.usefixtures("api")
 
 
 def tollway(*arguments: str) -> Result:
@@ -164,99 +112,6 @@ def test_an_audit_that_does_not_exits_with_1_and_the_difference(
     ]
     assert lines[3].startswith("the sinks are 2 records behind (tollway.ledger 2)")
     assert tollway("audit", "--json").exit_code == 1
-
-
-def test_a_budget_is_set_listed_and_removed(log: CommandList, tables: Client) -> None:
-    done = tollway("budget", "set", "daily", "--limit", "5.00", "--match", "agent=*")
-    stored(tables, "accounts", {"budget_id": "daily", "subject": {"agent": "bot"}, "spent": "4"})
-    listed = tollway("budget", "ls")
-    removed = tollway("budget", "rm", "daily", "--reason", "done")
-
-    assert done.exit_code == 0
-    assert done.stdout.startswith("budget daily is set in workspace default (command ")
-    assert listed.stdout == (
-        "BUDGET  SUBJECT    WINDOW  SPENT  LIMIT  USED  AT THE LIMIT\n"
-        "daily   agent=bot  day     $4.00  $5.00  80 %  block, soft\n"
-    )
-    assert removed.exit_code == 0
-    assert [command.type for command in log.commands] == ["budget.set", "budget.delete"]
-    assert log.commands[1].reason == "done"
-    assert tollway("budget", "ls").stdout.startswith("no budgets")
-
-
-def test_a_budget_of_tokens_counts_tokens(tables: Client) -> None:
-    tollway("budget", "set", "big", "--tokens", "2000000")
-    stored(tables, "accounts", {"budget_id": "big", "tokens": 1_000_000})
-
-    assert tollway("budget", "ls").stdout.splitlines()[1] == (
-        "big     (workspace)  day     1,000,000 tokens  2,000,000 tokens  50 %  block, soft"
-    )
-
-
-def test_a_budget_that_is_none_says_what_is_wrong() -> None:
-    result = tollway("budget", "set", "daily", "--limit", "5", "--window", "fortnight")
-
-    assert result.exit_code == 1
-    assert "window 'fortnight' is not one of run, hour, day" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_block_and_unblock_name_their_subject(log: CommandList) -> None:
-    blocked = tollway("block", "agent=bot", "connection=crm", "--for", "90m", "--reason", "loop")
-    lifted = tollway("unblock", "agent=bot", "connection=crm")
-    everything = tollway("block", "--all", "-w", "acme")
-
-    block, unblock, whole = log.commands
-    assert (blocked.exit_code, lifted.exit_code, everything.exit_code) == (0, 0, 0)
-    assert isinstance(block, BlockSubject)
-    assert block.subject == {"agent": "bot", "connection": "crm"}
-    assert block.reason == "loop"
-    assert block.expires_at is not None
-    assert isinstance(unblock, UnblockSubject)
-    assert isinstance(whole, BlockSubject)
-    assert (whole.subject, whole.workspace, whole.expires_at) == ({}, "acme", None)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["block"],
-        ["block", "--all", "agent=bot"],
-        ["block", "bot"],
-        ["block", "agnt=bot"],
-        ["block", "agent=a", "agent=b"],
-        ["block", "agent=bot", "--for", "1h", "--until", "2027-01-01T00:00:00Z"],
-        ["budget", "set", "b", "--limit", "1", "--thresholds", "70;90"],
-        ["policy", "set", "--number", "retries=many"],
-    ],
-)
-def test_a_command_called_wrongly_exits_with_2_and_one_line(
-    arguments: list[str], log: CommandList
-) -> None:
-    result = tollway(*arguments)
-
-    assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert log.commands == []
-
-
-def test_policies_and_prices_are_commands(log: CommandList) -> None:
-    results = [
-        tollway("policy", "set", "--profile", "compat", "--number", "retry_repeats=5"),
-        tollway("price", "set", "mine", "--input", "1.25", "--output", "10", "--provider", "us"),
-        tollway("price", "tool", "search", "--usd", "0.02"),
-        tollway("price", "rm", "mine"),
-    ]
-
-    assert [result.exit_code for result in results] == [0, 0, 0, 0]
-    policy, price, tool, gone = log.commands
-    assert isinstance(policy, SetPolicy)
-    assert policy.policy.detectors.numbers == {"retry_repeats": 5}
-    assert isinstance(price, SetPrice)
-    assert (str(price.price.price.input), price.price.provider) == ("1.25", "us")
-    assert isinstance(tool, SetToolPrice)
-    assert tool.price.usd_per_call == "0.02"
-    assert gone.type == "price.delete"
 
 
 def test_decisions_and_findings_are_told_by_line(tables: Client) -> None:

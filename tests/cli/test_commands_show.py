@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from tollway.cli.commands.failing import missing_extra
 from tollway.cli.commands.show import amounts, table
+from tollway.cli.failing import missing_extra
 from tollway.cli.main import app
 from tollway.contract.money import format_usd
 

@@ -48,36 +48,40 @@ def arrival_routes(parts: Parts) -> APIRouter:
         `since` is a moment before they were sent: a broker that forgets its log gives the same
         offsets again.
         """
-        parameters: dict[str, str | int] = {
-            "topic": USAGE.name,
-            "partition": partition,
-            "first": first,
-            "last": last,
-            "since_ms": parse_ms(since),
-        }
-        charged = parts.store.query(
-            "SELECT count() AS events, countIf(price_state = 'unpriced') AS unpriced"
-            f" FROM charges FINAL WHERE {_RANGE} AND kind != 'adjustment'"
-            f" AND log_time >= {_SINCE}",
-            parameters,
-        )[0]
-        refused = parts.store.query(
-            "SELECT reason, any(detail) AS example, uniqExact(offset) AS records"
-            f" FROM deadletters FINAL WHERE topic = {{topic:String}} AND {_RANGE}"
-            f" AND time >= {_SINCE} GROUP BY reason ORDER BY records DESC, reason",
-            parameters,
-        )
-        return {
-            "charged": as_count(charged["events"]),
-            "unpriced": as_count(charged["unpriced"]),
-            "refused": [dict(row) for row in refused],
-        }
+        return _arrivals(parts, partition, first, last, since)
 
     return router
 
 
 _RANGE = "partition = {partition:Int32} AND offset BETWEEN {first:Int64} AND {last:Int64}"
 _SINCE = "fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')"
+
+
+def _arrivals(parts: Parts, partition: int, first: int, last: int, since: str) -> dict[str, object]:
+    parameters: dict[str, str | int] = {
+        "topic": USAGE.name,
+        "partition": partition,
+        "first": first,
+        "last": last,
+        "since_ms": parse_ms(since),
+    }
+    charged = parts.store.query(
+        "SELECT count() AS events, countIf(price_state = 'unpriced') AS unpriced"
+        f" FROM charges FINAL WHERE {_RANGE} AND kind != 'adjustment'"
+        f" AND log_time >= {_SINCE}",
+        parameters,
+    )[0]
+    refused = parts.store.query(
+        "SELECT reason, any(detail) AS example, uniqExact(offset) AS records"
+        f" FROM deadletters FINAL WHERE topic = {{topic:String}} AND {_RANGE}"
+        f" AND time >= {_SINCE} GROUP BY reason ORDER BY records DESC, reason",
+        parameters,
+    )
+    return {
+        "charged": as_count(charged["events"]),
+        "unpriced": as_count(charged["unpriced"]),
+        "refused": [dict(row) for row in refused],
+    }
 
 
 def _dead_letter(row: Row) -> dict[str, object]:

@@ -33,7 +33,12 @@ class BudgetAsk(Budget, Ask):
 
 def budget_routes(parts: Parts, store: BudgetStore, writer: Writer) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["budgets"])
+    _reading(router, parts, store)
+    _writing(router, parts, store, writer)
+    return router
 
+
+def _reading(router: APIRouter, parts: Parts, store: BudgetStore) -> None:
     @router.get("/budgets", operation_id="listBudgets")
     def list_budgets(workspace: Workspace = None) -> dict[str, object]:
         """All budgets of a workspace: never more than a page holds."""
@@ -49,6 +54,8 @@ def budget_routes(parts: Parts, store: BudgetStore, writer: Writer) -> APIRouter
             raise _unknown(budget_id, where)
         return store.documents(where, [budgets[budget_id]])[0]
 
+
+def _writing(router: APIRouter, parts: Parts, store: BudgetStore, writer: Writer) -> None:
     @router.put("/budgets/{budget_id}", status_code=202, operation_id="putBudget")
     def put_budget(budget_id: BudgetId, ask: BudgetAsk) -> Accepted:
         """Sets a budget; spend since its window began counts, also when it is changed."""
@@ -80,8 +87,6 @@ def budget_routes(parts: Parts, store: BudgetStore, writer: Writer) -> APIRouter
         if budgets is not None and budget_id not in budgets:
             raise _unknown(budget_id, where)
         return writer.write(DeleteBudget(**writer.sign(ask), budget_id=budget_id))
-
-    return router
 
 
 def _known(store: BudgetStore, workspace: str) -> dict[str, Budget] | None:

@@ -1,5 +1,6 @@
 """GET /v1/decisions and /v1/findings: what was said, newest first."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -42,11 +43,8 @@ def list_routes(parts: Parts) -> APIRouter:
         limit: Limit = DEFAULT_PAGE,
     ) -> dict[str, object]:
         """Warnings, blocks and their liftings; `agent` and `session` are those of the subject."""
-        where = _of_workspace(parts.workspace(workspace))
-        if agent is not None:
-            where.add("subject['agent'] = {agent:String}", agent=agent)
-        if session is not None:
-            where.add("subject['session'] = {session:String}", session=session)
+        names = {"subject['agent']": agent, "subject['session']": session}
+        where = _named(_of_workspace(parts.workspace(workspace)), names)
         if active is not None:
             where.add(_ACTIVE if active else f"NOT {_ACTIVE}", now_ms=parts.now_ms())
         return page(parts.store, decisions, where, limit=limit, cursor=cursor)
@@ -60,11 +58,8 @@ def list_routes(parts: Parts) -> APIRouter:
         limit: Limit = DEFAULT_PAGE,
     ) -> dict[str, object]:
         """What the detectors saw."""
-        where = _of_workspace(parts.workspace(workspace))
-        if agent is not None:
-            where.add("agent = {agent:String}", agent=agent)
-        if session is not None:
-            where.add("session = {session:String}", session=session)
+        names = {"agent": agent, "session": session}
+        where = _named(_of_workspace(parts.workspace(workspace)), names)
         return page(parts.store, findings, where, limit=limit, cursor=cursor)
 
     return router
@@ -74,6 +69,14 @@ def _of_workspace(workspace: str) -> Where:
     where = Where()
     if workspace != ALL_WORKSPACES:
         where.add("workspace = {workspace:String}", workspace=workspace)
+    return where
+
+
+def _named(where: Where, names: Mapping[str, str | None]) -> Where:
+    """Adds the columns that must have a value."""
+    for number, (column, value) in enumerate(names.items()):
+        if value is not None:
+            where.add(f"{column} = {{name{number}:String}}", **{f"name{number}": value})
     return where
 
 

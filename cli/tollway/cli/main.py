@@ -12,8 +12,8 @@ from tollway.cli.commands.audit import audit
 from tollway.cli.commands.blocks import block, unblock
 from tollway.cli.commands.budgets import app as budget_app
 from tollway.cli.commands.decisions import decisions, findings
+from tollway.cli.commands.demo import demo
 from tollway.cli.commands.doctor import doctor
-from tollway.cli.commands.failing import Failed, missing_extra
 from tollway.cli.commands.policies import policy_app, price_app
 from tollway.cli.commands.processes import api, sink, up, worker
 from tollway.cli.commands.replay import replay
@@ -21,6 +21,7 @@ from tollway.cli.commands.setup import migrate, topics_app
 from tollway.cli.commands.spend import spend
 from tollway.cli.commands.tail import tail
 from tollway.cli.commands.top import top
+from tollway.cli.failing import Failed, missing_extra
 
 __all__ = ["app"]
 
@@ -57,6 +58,7 @@ for _command, _panel in (
     (sink, _RUN),
     (api, _RUN),
     (migrate, _RUN),
+    (demo, _RUN),
     (doctor, _RUN),
     (replay, _RUN),
     (spend, _ASK),

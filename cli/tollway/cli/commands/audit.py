@@ -2,7 +2,7 @@
 
 import typer
 
-from tollway.cli.commands.client import Api, Document
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.options import ApiOption, JsonOption
 from tollway.cli.commands.show import echo_json, short_time, table
 

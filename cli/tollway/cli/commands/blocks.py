@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tollway.cli.client import Api
 from tollway.cli.commands.budgets import confirmed
-from tollway.cli.commands.client import Api
-from tollway.cli.commands.failing import misuse
 from tollway.cli.commands.options import (
     ApiOption,
     JsonOption,
@@ -17,7 +16,8 @@ from tollway.cli.commands.options import (
     subject,
 )
 from tollway.cli.commands.show import subject_text
-from tollway.cli.commands.where import workspace_name
+from tollway.cli.failing import misuse
+from tollway.cli.where import workspace_name
 
 __all__ = ["block", "unblock"]
 

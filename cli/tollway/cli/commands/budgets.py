@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tollway.cli.commands.client import Api, Document
-from tollway.cli.commands.failing import misuse
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.options import (
     ApiOption,
     JsonOption,
@@ -15,7 +14,8 @@ from tollway.cli.commands.options import (
     subject,
 )
 from tollway.cli.commands.show import amounts, count, echo_json, subject_text, table
-from tollway.cli.commands.where import workspace_name
+from tollway.cli.failing import misuse
+from tollway.cli.where import workspace_name
 
 __all__ = ["app", "confirmed"]
 
@@ -49,8 +49,6 @@ def set_budget(  # noqa: PLR0913, PLR0917  # an option is a parameter
     json: JsonOption = False,
 ) -> None:
     """Set or change a budget; what was spent since its window began counts."""
-    if not all(percent.strip().isdecimal() for percent in thresholds.split(",")):
-        misuse(f"--thresholds {thresholds!r} are not percents such as 70,90,100")
     body: Document = {
         "match": subject(match or []),
         "window": window,
@@ -58,7 +56,7 @@ def set_budget(  # noqa: PLR0913, PLR0917  # an option is a parameter
         "limit_usd": limit,
         "limit_tokens": tokens,
         "limit_calls": calls,
-        "thresholds_percent": [int(percent) for percent in thresholds.split(",")],
+        "thresholds_percent": _percents(thresholds),
         "action": action,
         "mode": mode,
         "on_stale": on_stale,
@@ -103,6 +101,12 @@ def list_budgets(
         print(_table(document["rows"]))
     else:
         print("no budgets; `tollway budget set daily --limit 5 --match agent=*` sets one")
+
+
+def _percents(text: str) -> list[int]:
+    if not all(percent.strip().isdecimal() for percent in text.split(",")):
+        misuse(f"--thresholds {text!r} are not percents such as 70,90,100")
+    return [int(percent) for percent in text.split(",")]
 
 
 def confirmed(answer: Document, line: str, json: bool) -> None:

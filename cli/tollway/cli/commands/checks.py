@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from tollway.cli.commands.client import Api
+from tollway.cli.client import Api
 from tollway.cli.commands.probes import (
     broker_clock_ms,
     heartbeats,

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tollway.cli.commands.client import Api, Document
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.options import ApiOption, JsonOption, WorkspaceOption
 from tollway.cli.commands.show import NONE, echo_json, short_time, subject_text, table
-from tollway.cli.commands.where import workspace_name
+from tollway.cli.where import workspace_name
 
 __all__ = ["decisions", "decisions_table", "findings", "findings_table"]
 

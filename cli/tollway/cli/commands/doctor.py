@@ -6,7 +6,7 @@ import typer
 
 from tollway.cli.commands.options import ApiOption, BrokersOption, JsonOption
 from tollway.cli.commands.show import echo_json
-from tollway.cli.commands.where import api_address, broker_address
+from tollway.cli.where import api_address, broker_address
 
 __all__ = ["doctor"]
 

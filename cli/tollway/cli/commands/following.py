@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import msgspec
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from tollway.cli.commands.failing import fail
 from tollway.cli.commands.show import subject_text
+from tollway.cli.failing import fail
 from tollway.contract.control import ControlRecord, Decision, Finding, Heartbeat
 from tollway.contract.topics import CONTROL
 from tollway.contract.usage import UsageEvent

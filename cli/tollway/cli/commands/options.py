@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tollway.cli.commands.failing import misuse
+from tollway.cli.failing import misuse
 from tollway.contract.subjects import DIMENSIONS
 
 __all__ = [

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.budgets import confirmed
-from tollway.cli.commands.client import Api, Document
-from tollway.cli.commands.failing import misuse
 from tollway.cli.commands.options import ApiOption, JsonOption, ReasonOption, WorkspaceOption, actor
-from tollway.cli.commands.where import workspace_name
+from tollway.cli.failing import misuse
+from tollway.cli.where import workspace_name
 
 __all__ = ["policy_app", "price_app"]
 

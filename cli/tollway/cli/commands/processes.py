@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tollway.cli.commands.options import BrokersOption
-from tollway.cli.commands.where import broker_address, clickhouse_address, workspace_name
+from tollway.cli.where import broker_address, clickhouse_address, workspace_name
 from tollway.contract.topics import DEFAULT_PARTITIONS
 
 __all__ = ["api", "sink", "up", "worker"]

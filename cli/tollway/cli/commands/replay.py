@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tollway.cli.commands.client import Api, Document
-from tollway.cli.commands.failing import fail, misuse
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.options import ApiOption, BrokersOption, JsonOption
 from tollway.cli.commands.show import count, echo_json
-from tollway.cli.commands.where import broker_address
+from tollway.cli.failing import fail, misuse
+from tollway.cli.where import api_address, broker_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +48,10 @@ def replay(
     from tollway.cli.replay.runs import Stamp
     from tollway.cli.replay.sending import send
 
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        misuse(f"{', '.join(missing)} is not a file")
     where = broker_address(brokers)
     lines = _lines(files, in_real_time=speed is Speed.REAL)
+    # Asked at the end, known before anything is sent.
+    answers = api_address(api) if wait else None
     books = Books(where) if wait else None
     with _progress(len(lines)) as progress:
         sent = send(
@@ -67,14 +66,13 @@ def replay(
     if books is not None:
         wait_until_stored(where, books, sent.spans, wait_seconds, _say)
         books.close()
-        report |= _arrived(api, sent)
+        report |= _arrived(answers, sent)
     if json:
         echo_json(report)
     else:
         print(_text(report))
     if sent.failed:
-        typer.echo(f"tollway: {sent.failed} were not sent: {sent.first_failure}", err=True)
-        raise typer.Exit(1)
+        fail(f"{sent.failed} were not sent: {sent.first_failure}")
 
 
 def _lines(files: list[Path], *, in_real_time: bool) -> "list[Moved]":
@@ -82,6 +80,9 @@ def _lines(files: list[Path], *, in_real_time: bool) -> "list[Moved]":
 
     from tollway.cli.replay.runs import moved, read_recorded
 
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        misuse(f"{', '.join(missing)} is not a file")
     try:
         recorded = list(read_recorded(files))
     except (OSError, EOFError) as error:

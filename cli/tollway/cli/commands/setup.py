@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tollway.cli.commands.failing import fail
 from tollway.cli.commands.options import BrokersOption
 from tollway.cli.commands.processes import ClickHouseOption
-from tollway.cli.commands.where import broker_address, clickhouse_address
+from tollway.cli.failing import fail
+from tollway.cli.where import broker_address, clickhouse_address
 from tollway.contract.topics import DEFAULT_PARTITIONS
 
 __all__ = ["migrate", "topics_app"]

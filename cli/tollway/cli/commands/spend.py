@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tollway.cli.commands.client import Api, Document
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.options import ApiOption, JsonOption, WorkspaceOption, moment
 from tollway.cli.commands.show import NONE, amounts, count, echo_json, short_time, table
-from tollway.cli.commands.where import workspace_name
+from tollway.cli.where import workspace_name
 
 __all__ = ["spend", "spend_table"]
 

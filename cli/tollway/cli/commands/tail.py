@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tollway.cli.commands.options import BrokersOption
-from tollway.cli.commands.where import broker_address
+from tollway.cli.where import broker_address
 from tollway.contract.topics import CONTROL, USAGE
 
 __all__ = ["tail"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tollway.cli.commands.client import Api, Document
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.decisions import decisions_table
 from tollway.cli.commands.options import ApiOption, WorkspaceOption, moment
 from tollway.cli.commands.show import NONE, amounts, count
 from tollway.cli.commands.spend import spend_table
-from tollway.cli.commands.where import workspace_name
+from tollway.cli.where import workspace_name
 from tollway.contract.money import format_usd, parse_usd
 
 if TYPE_CHECKING:

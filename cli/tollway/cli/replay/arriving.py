@@ -7,7 +7,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tollway.api.kafka import KafkaSinkLag
-from tollway.cli.commands.failing import fail
+from tollway.cli.failing import fail
 from tollway.cli.replay.sending import Span
 from tollway.contract.ledger_entries import PositionEntry
 from tollway.contract.topics import LEDGER

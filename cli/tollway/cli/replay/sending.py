@@ -6,7 +6,7 @@ from time import monotonic, sleep, time_ns
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from tollway.cli.commands.failing import fail
+from tollway.cli.failing import fail
 from tollway.cli.replay.runs import Moved, Stamp
 from tollway.contract.topics import USAGE
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from tollway.cli.commands.failing import fail
-from tollway.cli.commands.where import api_address
+from tollway.cli.failing import fail
+from tollway.cli.where import api_address
 
 __all__ = ["Api", "Document"]
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tollway.cli.commands.failing import fail
+from tollway.cli.failing import fail
 
 __all__ = ["api_address", "broker_address", "clickhouse_address", "workspace_name"]
 

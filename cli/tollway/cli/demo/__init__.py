@@ -1,0 +1,1 @@
+"""Agents that behave like recorded ones, on a Tollway of their own."""
