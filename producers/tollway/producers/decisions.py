@@ -178,7 +178,7 @@ class DecisionIndex:
         """Holds the decision if it is newer than what is held; says whether it was."""
         key = control_key(decision)
         held = self._held.get(key)
-        if held is not None and decision.version <= held.decision.version:
+        if held is not None and _age(decision) <= _age(held.decision):
             return False
         if held is None and not self._has_room(now_ms):
             self.refused += 1
@@ -225,6 +225,15 @@ class DecisionIndex:
         for key in spent:
             self.forget(key)
         self._sweep_at = min(MAX_DECISIONS, max(_FIRST_SWEEP, 2 * len(self._held)))
+
+
+def _age(decision: Decision) -> tuple[Version, int]:
+    """Sorts decisions about one key by when they were made.
+
+    One event that jumps over several thresholds makes a decision for each, all of one version: the
+    higher threshold speaks. An edit that lifts and warns again does so in that order.
+    """
+    return decision.version, decision.threshold_percent or 0
 
 
 def _is_spent(held: InForce, now_ms: int) -> bool:

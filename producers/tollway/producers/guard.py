@@ -10,7 +10,7 @@ import msgspec
 
 from tollway.contract.control import ControlRecord, Decision, Finding, Heartbeat
 from tollway.contract.moments import MalformedMoment
-from tollway.contract.subjects import encode_subject
+from tollway.contract.subjects import encode_name, encode_subject
 from tollway.producers.counts import Counts
 from tollway.producers.decisions import DecisionIndex, InForce, Standing
 from tollway.producers.errors import CallBlocked, SpendWarning
@@ -50,6 +50,8 @@ class Guard:
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.workspace = workspace
+        # How the keys of its records begin: see `control_key`.
+        self._prefix = encode_name(workspace).encode() + b"|"
         self._listeners = listeners
         self._on_stale = on_stale
         self._wait_s = wait_s
@@ -145,7 +147,7 @@ class Guard:
 
         `age_s` is how long ago the record was written, as far as one can tell.
         """
-        own = key.startswith(self.workspace.encode() + b"|")
+        own = key.startswith(self._prefix)
         if not own and not key.startswith(b"heartbeat|"):
             return False
         if value is None:
