@@ -1,7 +1,7 @@
 """One owned partition: its ledger, what waits to be written, and the closing of its books."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from tollway.contract.control import Decision, Finding, Heartbeat, control_key
 from tollway.contract.ledger_entries import LedgerEntry
 from tollway.contract.moments import format_ms
-from tollway.contract.topics import CHARGES, DEADLETTER, LEDGER, USAGE
+from tollway.contract.topics import CHARGES, CONTROL, DEADLETTER, LEDGER, USAGE
 from tollway.domain.commanding import obey
 from tollway.domain.ledger import Ledger
 from tollway.domain.prices import Catalogue, PriceBook
@@ -47,16 +47,21 @@ class Closing:
 
     records: list[Outgoing]
     chunks: list[Acknowledged]
-    verdicts: list[Decision | Finding] = field(default_factory=list)
 
 
 class Owner:
-    """Applies chunks and commands to a partition's ledger. Not thread-safe: the loop's own."""
+    """Applies chunks and commands to a partition's ledger. Not thread-safe: the loop's own.
 
-    def __init__(self, partition: int, ledger: Ledger, control: Publisher) -> None:
+    `seen_until` is the last record that whoever owned the partition before may have judged.
+    Commands wait until it is applied again: judged with them, it would make other decisions than
+    those that are published already.
+    """
+
+    def __init__(self, partition: int, ledger: Ledger, control: Publisher, seen_until: int) -> None:
         self.partition = partition
         self.ledger = ledger
         self._control = control
+        self._seen_until = seen_until
         self._chunks: list[Acknowledged] = []
         # Whether anything was applied since the books were closed.
         self._touched = False
@@ -94,15 +99,18 @@ class Owner:
         self._commands.append(command)
 
     def has_commands(self) -> bool:
-        return bool(self._commands)
+        """Whether commands wait that may take effect now."""
+        return bool(self._commands) and self.ledger.usage_offset >= self._seen_until
 
     def is_open(self) -> bool:
         """Whether there is anything to close the books for."""
-        return bool(self._touched or self._chunks or self._commands)
+        return bool(self._touched or self._chunks) or self.has_commands()
 
     def close(self) -> Closing:
         """Applies waiting commands, then takes down all that changed since the last closing."""
-        commands, self._commands = self._commands, []
+        commands: list[CommandRecord] = []
+        if self.has_commands():
+            commands, self._commands = self._commands, []
         ledger = self.ledger
         for command in commands:
             obey(ledger, command.key, command.value, command.offset, command.stamp_ms)
@@ -113,10 +121,16 @@ class Owner:
         if lines:
             self._charges.append(lines)
         if commands:
-            closing.verdicts = ledger.take_verdicts()
+            # In the books' own transaction: afterwards nobody could decide it a second time.
+            closing.records.extend(self._said(ledger.take_verdicts()))
             self._held = []
         closing.records.extend(self._records())
         return closing
+
+    def _said(self, verdicts: list[Decision | Finding]) -> Iterable[Outgoing]:
+        for verdict in verdicts:
+            key = control_key(verdict).encode()
+            yield Outgoing(CONTROL.name, self.partition, key, _encode(verdict))
 
     def _records(self) -> Iterable[Outgoing]:
         partition = self.partition
@@ -137,7 +151,6 @@ class Owner:
         for chunk in closing.chunks:
             chunk.ack()
         held, self._held = self._held, None
-        self._publish(closing.verdicts)
         if held:
             self._publish(held)
 
@@ -150,6 +163,9 @@ class Owner:
 
     def publish_standing(self) -> None:
         """Re-publishes what is active: renews it for agents, repairs what was lost on the way."""
+        if self._held is not None:
+            # Some of it is not in the books yet, and may never be.
+            return
         now_ms = self.ledger.log_ms
         for standing in self.ledger.verdicts.standing.values():
             if standing.expires_ms > now_ms:

@@ -23,7 +23,7 @@ from tollway.streams.kafka import (
     usage_bounds,
 )
 from tollway.streams.metrics import Metrics
-from tollway.streams.owner import Acknowledged, LogLost, Owner, recover
+from tollway.streams.owner import Acknowledged, Closing, LogLost, Owner, recover
 from tollway.streams.settings import WorkerSettings
 
 __all__ = ["Worker", "die"]
@@ -32,6 +32,7 @@ __all__ = ["Worker", "die"]
 EXIT_CRASHED = 70
 # What it calls a configuration error: to restart would not help, a person must act.
 EXIT_STOPPED = 78
+DELIVERY_S = 60.0
 _SLICE = 1000
 _RECOVERIES_AT_ONCE = 4
 
@@ -111,15 +112,18 @@ class Worker:
         # Fencing comes first: from here on nobody else can write what is read next.
         books = Books(self._settings, partition)
         newest = read_ledger(self._settings, partition)
+        bounds = usage_bounds(self._settings, partition)
         ledger = recover(
             partition,
             self._partitions,
             self._catalogue,
             newest,
-            usage_bounds(self._settings, partition),
+            bounds,
             accept_loss=self._settings.accept_loss,
         )
-        return books, Owner(partition, ledger, self._control)
+        # Without books nobody has judged anything: what people have set comes first.
+        seen_until = bounds.last if newest else -1
+        return books, Owner(partition, ledger, self._control, seen_until)
 
     async def disown(self) -> None:
         """Gives all partitions back: Faust's protocol is eager. Their books have been closed."""
@@ -138,6 +142,7 @@ class Worker:
             # Of a partition that was just given back; its next owner reads it again.
             return
         owner = owned.owner
+        self._turn()
         for first in range(0, len(chunk.offsets), _SLICE):
             if not owner.is_open():
                 owned.committed_s = time.monotonic()
@@ -149,7 +154,18 @@ class Worker:
             if self._owned.get(chunk.partition) is not owned or self._stopping:
                 return
         owner.add_chunk(event)
-        self.beat_s = time.monotonic()
+        self._turn()
+
+    def _turn(self) -> None:
+        """Notes that the loop turns; ends the process where it has not for a whole session.
+
+        Then another worker owns what this one holds. The books are fenced, decisions are not.
+        """
+        now_s = time.monotonic()
+        stopped_s = now_s - self.beat_s
+        if stopped_s > self._settings.session_timeout_s:
+            die(f"this process stood still for {stopped_s:.1f} s, longer than its session")
+        self.beat_s = now_s
 
     def _on_command(self, command: CommandRecord) -> None:
         self._loop.call_soon_threadsafe(self._take_command, command)
@@ -176,7 +192,9 @@ class Worker:
             started = time.monotonic()
             closing = owner.close()
             try:
-                await self._loop.run_in_executor(self._threads, books.write, closing.records)
+                await self._loop.run_in_executor(
+                    self._threads, self._write_blocking, books, closing
+                )
             except Fenced as why:
                 die(str(why))
             except Exception:  # noqa: BLE001 -- crash-only: books not written are read again
@@ -184,6 +202,12 @@ class Worker:
             owner.written(closing)
             owned.committed_s = time.monotonic()
             self._metrics.closed(len(closing.records), owned.committed_s - started)
+
+    def _write_blocking(self, books: Books, closing: Closing) -> None:
+        # Once the books hold what made them, decisions that did not arrive are never made again.
+        if not self._control.flush(DELIVERY_S):
+            die(f"decisions were not delivered for {DELIVERY_S:g} s")
+        books.write(closing.records)
 
     async def keep_closing(self) -> None:
         """Closes the books once a second, and at once when a command waits."""
@@ -205,7 +229,7 @@ class Worker:
         next_emit = time.monotonic() + self._settings.reemit_every_s
         while True:
             await asyncio.sleep(1.0)
-            self.beat_s = time.monotonic()
+            self._turn()
             now_ms = time.time_ns() // 1_000_000
             emit = self.beat_s >= next_emit
             if emit:

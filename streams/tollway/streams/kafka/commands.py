@@ -48,12 +48,12 @@ class CommandReader:
     def follow(self, partition: int, first_offset: int) -> None:
         with self._lock:
             self._wanted[partition] = first_offset
-        self._changed.set()
+            self._changed.set()
 
     def leave(self, partition: int) -> None:
         with self._lock:
             self._wanted.pop(partition, None)
-        self._changed.set()
+            self._changed.set()
 
     def _read(self) -> None:
         while not self._stop.is_set():
@@ -81,8 +81,8 @@ class CommandReader:
         if partition is None or offset is None:
             return
         with self._lock:
-            if self._wanted.get(partition, offset + 1) > offset:
-                # Left behind by an assignment that is over.
+            if self._changed.is_set() or self._wanted.get(partition, offset + 1) > offset:
+                # Left behind by an assignment that is over; what is still wanted is read again.
                 return
             self._wanted[partition] = offset + 1
         self._on_command(

@@ -53,21 +53,54 @@ def partition_counts(settings: WorkerSettings, topics: Sequence[str]) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """The first offset that a log still has, and the one after its last."""
+    """The first offset that a log still has, the one after its end, and its last record's.
+
+    Marks of transactions have offsets too, so `last` can lie before `end`; -1 where it has none.
+    """
 
     first: int
     end: int
+    last: int
 
 
 def usage_bounds(settings: WorkerSettings, partition: int) -> LogBounds:
-    consumer = reader(settings)
+    """As `ChunkFetcher` reads the log: what is not committed counts too.
+
+    The end is where a fetch ends: an open transaction of another partition's books hides what
+    follows it from those who ask for what is committed, and the embedded broker names too low an
+    end.
+    """
+    place = TopicPartition(USAGE.name, partition)
+    extra: dict[str, Option] = {
+        "isolation.level": "read_uncommitted",
+        "enable.partition.eof": True,
+    }
+    consumer = reader(settings, extra)
     try:
-        first, end = consumer.get_watermark_offsets(
-            TopicPartition(USAGE.name, partition), timeout=BROKER_S
-        )
+        first, end = consumer.get_watermark_offsets(place, timeout=BROKER_S)
+        at = end
+        while True:
+            at = max(first, at - 1 if at == end else at - 2 * (end - at))
+            last, end = _last_from(consumer, partition, at)
+            if last >= 0 or at == first:
+                return LogBounds(first, end, last)
     finally:
         consumer.close()
-    return LogBounds(first, end)
+
+
+def _last_from(consumer: Consumer, partition: int, at: int) -> tuple[int, int]:
+    """The last record from `at` on, -1 for none, and the end."""
+    last = -1
+    consumer.assign([TopicPartition(USAGE.name, partition, at)])
+    while True:
+        for message in consumer.consume(_BATCH, POLL_S):
+            error, offset = message.error(), message.offset()
+            if error is None:
+                last = -1 if offset is None else offset
+            elif error.code() == KafkaError._PARTITION_EOF and offset is not None:
+                return last, offset
+            elif not error.retriable():
+                raise KafkaException(error)
 
 
 def read_ledger(settings: WorkerSettings, partition: int) -> dict[bytes, bytes]:

@@ -135,8 +135,9 @@ class ControlWriter:
         while not self._stop.is_set():
             self._producer.poll(0.1)
 
-    def flush(self, timeout_s: float) -> None:
-        self._producer.flush(timeout_s)
+    def flush(self, timeout_s: float) -> bool:
+        """Whether all that was published by now is with the broker."""
+        return not self._producer.flush(timeout_s)
 
     def close(self) -> None:
         self.flush(5.0)
