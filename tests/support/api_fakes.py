@@ -33,3 +33,6 @@ class FixedLag:
         if self.away:
             raise LogUnavailable("Kafka did not answer")
         return [TopicLag(topic=topic, records=count) for topic, count in self.records.items()]
+
+    def at_most(self) -> int:
+        return sum(topic.records for topic in self.topics())

@@ -55,11 +55,11 @@ def _store(parts: Parts) -> str:
 
 def _lag(parts: Parts) -> str:
     try:
-        behind = sum(topic.records for topic in parts.sink_lag.topics())
+        behind = parts.sink_lag.at_most()
     except LogUnavailable as error:
         return str(error)
     if behind > parts.settings.ready_lag_max:
-        return f"the sinks are {behind} records behind, over {parts.settings.ready_lag_max}"
+        return f"the sinks are {behind} offsets behind, over {parts.settings.ready_lag_max}"
     return "ok"
 
 

@@ -123,6 +123,16 @@ class KafkaSinkLag:
             topics[topic] += records
         return [TopicLag(topic=topic, records=records) for topic, records in topics.items()]
 
+    def at_most(self) -> int:
+        """Offsets behind in all: quick, and counts markers and heartbeats too."""
+        with self._lock:
+            try:
+                ends = self._ends(IsolationLevel.READ_COMMITTED)
+                starts = self._starts(ends)
+            except KafkaException as error:
+                raise LogUnavailable(f"Kafka did not answer: {error}") from error
+        return sum(max(0, end - starts[where]) for where, end in ends.items())
+
     def ends(self) -> Offsets:
         """Up to where there is something to store now, or once its transaction is committed."""
         with self._lock:
@@ -148,15 +158,20 @@ class KafkaSinkLag:
         return self._offsets(partitions, _LATEST, isolation)
 
     def _behind(self, ends: Offsets) -> Offsets:
+        return {
+            where: self._records_between(TopicPartition(*where), start, ends[where])
+            for where, start in self._starts(ends).items()
+        }
+
+    def _starts(self, ends: Offsets) -> Offsets:
+        """What follows the last record that is stored, of each partition."""
         partitions = [TopicPartition(topic, partition) for topic, partition in ends]
         firsts = self._offsets(partitions, _EARLIEST)
-        behind: Offsets = {}
-        for at in self._consumer.committed(partitions, timeout=ANSWER_SECONDS):
-            where = (at.topic, at.partition)
-            # Below 0 where nothing is committed yet.
-            start = max(at.offset, firsts[where])
-            behind[where] = self._records_between(at, start, ends[where])
-        return behind
+        # Below 0 where nothing is committed yet.
+        return {
+            (at.topic, at.partition): max(at.offset, firsts[at.topic, at.partition])
+            for at in self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
+        }
 
     def _offsets(
         self,

@@ -66,6 +66,8 @@ class TopicLag:
 class SinkLag(Protocol):
     def topics(self) -> list[TopicLag]: ...
 
+    def at_most(self) -> int: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
