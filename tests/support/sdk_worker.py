@@ -53,14 +53,16 @@ class Worker:
         consumer.close()
         return found
 
-    def say(self, *records: ControlRecord) -> None:
+    def say(self, *records: ControlRecord, minutes_ago: float = 0.0) -> None:
         producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        written_ms = int((time.time() - 60 * minutes_ago) * 1000)
         for record in records:
             producer.produce(
                 CONTROL.name,
                 msgspec.json.encode(record),
                 control_key(record).encode(),
                 self.partition,
+                timestamp=written_ms,
             )
         assert producer.flush(DEADLINE_S) == 0
 

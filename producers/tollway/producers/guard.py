@@ -135,6 +135,9 @@ class Guard:
         """Waits until the standing decisions are read; says whether they are."""
         return self._warm.wait(timeout_s)
 
+    def has_heard(self) -> bool:
+        return self._heard_s is not None
+
     def caught_up(self) -> None:
         """Everything in the log was read: what stands is known."""
         if not self._warm.is_set():

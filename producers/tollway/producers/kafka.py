@@ -1,28 +1,22 @@
-"""Kafka for the SDK: the outbox that produces usage events, the tail that reads decisions."""
+"""The outbox over librdkafka: produces usage events."""
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
 
 import msgspec
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
     KafkaError,
     KafkaException,
     Message,
     Producer,
-    TopicPartition,
 )
 
-from tollway.contract.topics import CONTROL, USAGE, partition_of
+from tollway.contract.topics import USAGE
 from tollway.producers.complaints import Complaints
-from tollway.producers.errors import BadSettings
-from tollway.producers.kafka_properties import Statistics, consumer_properties, producer_properties
+from tollway.producers.kafka_clients import never_free, opened, raw
+from tollway.producers.kafka_properties import Statistics, producer_properties
 from tollway.producers.outbox import (
-    ControlReader,
     LossReason,
     OutboxClosed,
     OutboxFull,
@@ -30,7 +24,7 @@ from tollway.producers.outbox import (
 )
 from tollway.producers.settings import Settings
 
-__all__ = ["ControlTail", "KafkaOutbox"]
+__all__ = ["KafkaOutbox"]
 
 _POLL_S = 0.1
 # Epochs of a producer id in one second; a healthy one needs a new one in months.
@@ -43,8 +37,6 @@ _RETRY_S = 0.5
 # The number of partitions may have changed.
 _FIND_AGAIN_S = 60.0
 _BATCH = 1_000
-
-Client = TypeVar("Client", Producer, Consumer)
 
 
 class KafkaOutbox:
@@ -69,7 +61,7 @@ class KafkaOutbox:
             "error_cb": self._complained,
             "stats_cb": self._measured,
         }
-        self._producer = _opened(Producer, self._config)
+        self._producer = opened(Producer, self._config)
         # The one before this, given up but perhaps still held by a thread inside `put`.
         self._retired: Producer | None = None
         self._given_up = False
@@ -116,7 +108,7 @@ class KafkaOutbox:
     def abandon(self) -> None:
         self._closed = True
         self._stop.set()
-        _never_free(self._producer)
+        never_free(self._producer)
 
     def _serve(self) -> None:
         next_s = 0.0
@@ -140,7 +132,7 @@ class KafkaOutbox:
     def _renew(self) -> None:
         """A producer that cannot go on hands what it held to a new one; the worker sees through
         what arrives twice, by (producer, seq)."""
-        self._retired, self._producer = self._producer, _opened(Producer, self._config)
+        self._retired, self._producer = self._producer, opened(Producer, self._config)
         self._given_up, self._epoch = False, 0
         _empty(self._retired)
 
@@ -152,7 +144,7 @@ class KafkaOutbox:
             self._on_lost(value, _loss_reason(error))
             return
         try:
-            self.put(_bytes(message.key()), value)
+            self.put(raw(message.key()), value)
         except OutboxFull:
             self._on_lost(value, "queue_full")
         except (OutboxRefused, OutboxClosed):
@@ -186,108 +178,3 @@ def _loss_reason(error: KafkaError) -> LossReason:
     if code in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}:
         return "shutdown"
     return "refused"
-
-
-class ControlTail:
-    """A thread that follows one partition of `tollway.control`, from its beginning."""
-
-    def __init__(self, settings: Settings, reader: ControlReader) -> None:
-        self._reader = reader
-        self._complaints = Complaints()
-        config = consumer_properties(settings)
-        self._consumer = _opened(Consumer, {**config, "error_cb": self._complained})
-        self._live = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tollway-guard", daemon=True)
-        self._thread.start()
-
-    def close(self, timeout_s: float) -> None:
-        self._stop.set()
-        self._thread.join(timeout_s)
-
-    def abandon(self) -> None:
-        self._stop.set()
-        _never_free(self._consumer)
-
-    def _run(self) -> None:
-        assigned: int | None = None
-        while not self._stop.is_set():
-            found = self._find()
-            # While the broker is away, where it was is as good as any.
-            partition = assigned if found is None else found
-            if partition is None:
-                # Serves the client's errors; there is nothing to read yet.
-                self._consumer.poll(_RETRY_S)
-                continue
-            if partition != assigned:
-                self._assign(partition)
-                assigned = partition
-            if self._follow(partition):
-                assigned = None
-        self._consumer.close()
-
-    def _find(self) -> int | None:
-        """The workspace's partition; None while the broker or the topic is not there."""
-        try:
-            metadata = self._consumer.list_topics(CONTROL.name, timeout=_METADATA_TIMEOUT_S)
-        except KafkaException:
-            return None
-        partitions = len(metadata.topics[CONTROL.name].partitions)
-        return partition_of(self._reader.workspace, partitions) if partitions else None
-
-    def _assign(self, partition: int) -> None:
-        self._live = False
-        self._consumer.assign([TopicPartition(CONTROL.name, partition, OFFSET_BEGINNING)])
-
-    def _follow(self, partition: int) -> bool:
-        """Reads for a while; says whether to begin at the beginning again."""
-        until_s = time.monotonic() + _FIND_AGAIN_S
-        while not self._stop.is_set() and time.monotonic() < until_s:
-            message = self._consumer.poll(_POLL_S)
-            while message is not None:
-                if self._take(message):
-                    return True
-                message = self._consumer.poll(0)
-        return False
-
-    def _take(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            value = message.value()
-            return self._reader.take(
-                _bytes(message.key()),
-                None if value is None else _bytes(value),
-                self._age_s(message),
-            )
-        if error.code() == KafkaError._PARTITION_EOF:
-            self._live = True
-            self._reader.caught_up()
-            return False
-        self._complained(error)
-        # The topic went, or has fewer partitions: find the partition anew.
-        return error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}
-
-    def _complained(self, error: KafkaError) -> None:
-        self._complaints.say(error.name(), f"kafka: {error.str()}")
-
-    def _age_s(self, message: Message) -> float:
-        # By the clocks only while reading what stood there: they may differ between machines.
-        if self._live:
-            return 0.0
-        return max(0.0, time.time() - message.timestamp()[1] / 1000)
-
-
-def _opened(kind: Callable[[dict[str, Any]], Client], config: dict[str, Any]) -> Client:
-    try:
-        return kind(config)
-    except KafkaException as error:
-        raise BadSettings(f"librdkafka refuses a setting: {error.args[0].str()}") from None
-
-
-def _never_free(client: object) -> None:
-    """Freeing a client in a forked child ends the child: its threads are the parent's."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
-
-
-def _bytes(text: str | bytes | None) -> bytes:
-    return text if isinstance(text, bytes) else (text or "").encode()

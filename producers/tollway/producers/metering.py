@@ -46,7 +46,8 @@ def kafka_wire(
     settings: Settings, recorder: Recorder, guard: Guard | None
 ) -> tuple[Outbox, Tail | None]:
     # Here, because the driver takes 40 ms to load: a process that never meters does not pay.
-    from tollway.producers.kafka import ControlTail, KafkaOutbox
+    from tollway.producers.kafka import KafkaOutbox
+    from tollway.producers.kafka_tail import ControlTail
 
     outbox = KafkaOutbox(
         settings, on_lost=recorder.lost_in_transit, each_second=recorder.report_losses

@@ -73,6 +73,9 @@ class ControlReader(Protocol):
 
     def caught_up(self) -> None: ...
 
+    def has_heard(self) -> bool:
+        """Whether a worker's heart has been heard in what was read."""
+
 
 class Tail(Protocol):
     """Follows the control topic and tells a guard what it reads."""
