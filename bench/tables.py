@@ -1,0 +1,73 @@
+"""bench/results.json, and its table in docs/performance.md.
+
+``python -m bench.tables`` writes the table anew from the results.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.figures import Figure
+
+__all__ = ["Results", "read_results", "table", "write_results"]
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results.json"
+DOCUMENT = ROOT / "docs" / "performance.md"
+OPENING, CLOSING = "<!-- figures -->\n", "<!-- /figures -->"
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the bench on one machine."""
+
+    command: str
+    taken: str
+    events: int
+    machine: dict[str, Any]  # facts for people, as JSON has them
+    figures: list[Figure]
+
+
+def table(results: Results) -> str:
+    machine = results.machine
+    lines = [
+        f"`{results.command}`, {results.taken[:10]}, {results.events:,} events; {machine['cpu']},"
+        f" {machine['cores']} cores, {machine['memory_gib']} GiB; {machine['system']}, Python"
+        f" {machine['python']}, Apache Kafka {machine['kafka']};"
+        f" load before: {machine['load_before']}",
+        "",
+        "| figure | value | unit | target | |",
+        "| --- | ---: | --- | --- | --- |",
+    ]
+    for figure in results.figures:
+        verdict = "" if not figure.target() else "**missed**" if figure.is_missed() else "met"
+        runs = f" ({', '.join(f'{run:,g}' for run in figure.runs)})" if figure.runs else ""
+        lines.append(
+            f"| `{figure.name}` | {figure.value:,g}{runs} | {figure.unit} | {figure.target()}"
+            f" | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def read_results() -> Results:
+    return msgspec.json.decode(RESULTS.read_bytes(), type=Results)
+
+
+def write_results(results: Results) -> None:
+    text = msgspec.json.format(msgspec.json.encode(results), indent=2)
+    RESULTS.write_bytes(text + b"\n")
+    _write_table(results)
+
+
+def _write_table(results: Results) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    head, opening, rest = text.partition(OPENING)
+    _, closing, tail = rest.partition(CLOSING)
+    if not opening or not closing:
+        sys.exit(f"{DOCUMENT} has no markers {OPENING.strip()} and {CLOSING}")
+    DOCUMENT.write_text(f"{head}{opening}{table(results)}{closing}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write_table(read_results())
