@@ -90,8 +90,9 @@ class Sweeper:
             self.accounts.put(account, slot)
 
     def keep_hour(self, hour: Hour) -> None:
-        if hour.hour != CARRIED:
-            self.history.put(hour, hour.hour + HISTORY_HOURS + 1)
+        slot = hour.hour + HISTORY_HOURS + 1
+        if hour.hour != CARRIED and hour.slot != slot:
+            self.history.put(hour, slot)
 
     def finish(self, workspace: Workspace, run: Run) -> None:
         """Counts a run once among those that say what a run of its agent usually costs."""

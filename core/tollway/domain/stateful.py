@@ -11,7 +11,7 @@ class Stateful:
     __slots__ = ("dirty", "slot")
 
     dirty: bool
-    # Where it waits in its wheel; -1 when it left.
+    # Where it waits in its wheel; -1 when it left that, or everything.
     slot: int
 
     def __init__(self) -> None:
@@ -99,6 +99,10 @@ class Wheel:
         due: list[Stateful] = []
         if self.slots and now > self.at:
             for slot in sorted(slot for slot in self.slots if slot <= now):
-                due.extend(piece for piece in self.slots.pop(slot) if piece.slot == slot)
+                for piece in self.slots.pop(slot):
+                    if piece.slot == slot:
+                        # Off the wheel: listed twice in one slot, it is due once.
+                        piece.slot = -1
+                        due.append(piece)
         self.at = now
         return due
