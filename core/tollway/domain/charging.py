@@ -85,7 +85,8 @@ def price_part(state: str, source: str, version: str) -> str:
     said = {"price_state": state, "price_source": source, "price_version": version}
     if state == "priced":
         del said["price_state"]
-    return "," + _encode({name: value for name, value in said.items() if value})[1:-1].decode()
+    given = {name: value for name, value in said.items() if value}
+    return f",{_encode(given)[1:-1].decode()}" if given else ""
 
 
 def charge_line(head: str, event: UsageEvent, booking: Booking) -> str:
