@@ -81,7 +81,7 @@ class Budget(_Document):
     """
 
     id: Identifier
-    match: dict[Dimension, Name] = Field(default_factory=dict)
+    match: dict[Dimension, Name] = {}
     window: str = "day"
     zone: str = "UTC"
     limit_usd: UsdText | None = None
@@ -233,7 +233,7 @@ class BlockSubject(_Command):
     """A person's block: the kill switch. An empty subject is the whole workspace."""
 
     type: Literal["block"] = "block"
-    subject: dict[Dimension, Name] = Field(default_factory=dict)
+    subject: dict[Dimension, Name] = {}
     expires_at: AwareDatetime | None = None
 
 
@@ -241,7 +241,7 @@ class UnblockSubject(_Command):
     """Lifts whatever blocks exactly this subject, whichever rule made it."""
 
     type: Literal["unblock"] = "unblock"
-    subject: dict[Dimension, Name] = Field(default_factory=dict)
+    subject: dict[Dimension, Name] = {}
 
 
 class SetPrice(_Command):

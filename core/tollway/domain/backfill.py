@@ -36,7 +36,7 @@ def _from_lanes(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
     if not rule.rolling_ms:
         start_ms, _ = window_bounds(rule.window, rule.zone, now_ms)
     for lane in workspace.lanes.values():
-        values = dict(zip(DIMENSIONS_OF_LANE, lane.dimensions, strict=True))
+        values: dict[str, str] = dict(zip(DIMENSIONS_OF_LANE, lane.dimensions, strict=True))
         subject = _matching(rule, values)
         if subject is None:
             continue

@@ -59,6 +59,8 @@ def obey(
     ledger.commands_offset = ledger.moment.commands = offset
     ledger.moment.offset = ledger.usage_offset
     ledger.moment.by_command = True
+    # Its verdicts are of its own time; the log of usage, which the books keep, may be behind.
+    ledger.moment.time_ms = max(ledger.log_ms, stamp_ms)
     try:
         command = command_adapter.validate_json(value or b"")
         ledger.moment.event_id = command.id
@@ -77,6 +79,7 @@ def obey(
             _refusal(ledger, "malformed_command", str(why), offset, stamp_ms, key, value)
         )
     ledger.moment.by_command = False
+    ledger.moment.time_ms = ledger.log_ms
 
 
 def _workspace(ledger: Ledger, name: str) -> Workspace:

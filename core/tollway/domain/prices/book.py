@@ -175,7 +175,8 @@ class PriceBook:
         if seller is None and listed is not None:
             seller = listed.partition("/")[0]
         exact = model.strip().lower()
-        unlisted = frozenset(name_forms(model, "", frozenset())) if listed is None else frozenset()
+        nothing: frozenset[str] = frozenset()
+        unlisted = frozenset(name_forms(model, "", nothing)) if listed is None else nothing
         for override in overrides:
             if override.provider is not None and override.provider != seller:
                 continue

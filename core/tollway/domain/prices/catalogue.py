@@ -62,7 +62,9 @@ class Catalogue:
         seller, listed = found
         tier = (service_tier or "").strip().lower()
         # A provider that sells another's models does not sell its tiers.
-        context = _TIER_CONTEXTS.get(tier, {}) if listed.provider == seller else {}
+        context: Mapping[str, str] = {}
+        if listed.provider == seller:
+            context = _TIER_CONTEXTS.get(tier, context)
         prices = listed.in_force(at_ms, context)
         entry = f"{self.version} {listed.provider}/{listed.model_id}"
         if tier not in _STANDARD_TIERS:
