@@ -1,6 +1,6 @@
 """One owned partition: its ledger, what waits to be written, and the closing of its books."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -203,17 +203,16 @@ def recover(
     partitions: int,
     catalogue: Catalogue,
     newest: dict[bytes, bytes],
-    bounds_of: Callable[[int], LogBounds],
+    bounds: LogBounds,
     *,
     accept_loss: bool,
 ) -> Ledger:
     """The ledger that a partition's records say. Raises `LogLost` where the log cannot continue it.
 
-    `bounds_of` says the bounds of the usage log, given the last offset that the books have seen.
+    `bounds` are those of the usage log, which the books continue.
     """
     ledger = Ledger(partition, partitions, PriceBook(catalogue))
     restore(ledger, [(key.decode(), _decode_entry(value)) for key, value in newest.items()])
-    bounds = bounds_of(ledger.usage_offset)
     next_offset = ledger.usage_offset + 1
     if bounds.end < next_offset:
         raise LogLost(

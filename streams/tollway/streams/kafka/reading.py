@@ -1,6 +1,5 @@
 """Reads the ledger back, and the bounds of the log that it continues."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,6 @@ from tollway.streams.settings import WorkerSettings
 __all__ = ["LogBounds", "partition_counts", "read_ledger", "reader", "usage_bounds"]
 
 _BATCH = 5000
-_PROBE_S = 5.0
-_NO_RESET: dict[str, Option] = {"auto.offset.reset": "error"}
 # The last record of every closing of the books: see `Ledger.close`.
 POSITION_KEY = b"position"
 
@@ -68,37 +65,44 @@ class LogBounds:
     last: int
 
 
-def usage_bounds(settings: WorkerSettings, partition: int, seen_offset: int) -> LogBounds:
-    """The bounds of the usage log; `seen_offset` is the last one in the books, -1 for none.
+def usage_bounds(settings: WorkerSettings, partition: int) -> LogBounds:
+    """As `ChunkFetcher` reads the log: what is not committed counts too.
 
-    The embedded broker says an end that is too low, so an end before what the books have seen is
-    believed only where that record cannot be read.
+    The end is where a fetch ends: an open transaction of another partition's books hides what
+    follows it from those who ask for what is committed, and the embedded broker names too low an
+    end.
     """
-    consumer = reader(settings, {"isolation.level": "read_uncommitted", **_NO_RESET})
+    place = TopicPartition(USAGE.name, partition)
+    extra: dict[str, Option] = {
+        "isolation.level": "read_uncommitted",
+        "enable.partition.eof": True,
+    }
+    consumer = reader(settings, extra)
     try:
-        first, end = consumer.get_watermark_offsets(
-            TopicPartition(USAGE.name, partition), timeout=BROKER_S
-        )
-        if seen_offset >= 0 and end <= seen_offset and _holds(consumer, partition, seen_offset):
-            end = seen_offset + 1
+        first, end = consumer.get_watermark_offsets(place, timeout=BROKER_S)
+        at = end
+        while True:
+            at = max(first, at - 1 if at == end else at - 2 * (end - at))
+            last, end = _last_from(consumer, partition, at)
+            if last >= 0 or at == first:
+                return LogBounds(first, end, last)
     finally:
         consumer.close()
-    return LogBounds(first, end)
 
 
-def _holds(consumer: Consumer, partition: int, offset: int) -> bool:
-    consumer.assign([TopicPartition(USAGE.name, partition, offset)])
-    end_s = time.monotonic() + _PROBE_S
-    while time.monotonic() < end_s:
-        message = consumer.poll(POLL_S)
-        if message is None:
-            continue
-        error = message.error()
-        if error is None:
-            return message.offset() == offset
-        if not error.retriable():
-            return False
-    return False
+def _last_from(consumer: Consumer, partition: int, at: int) -> tuple[int, int]:
+    """The last record from `at` on, -1 for none, and the end."""
+    last = -1
+    consumer.assign([TopicPartition(USAGE.name, partition, at)])
+    while True:
+        for message in consumer.consume(_BATCH, POLL_S):
+            error, offset = message.error(), message.offset()
+            if error is None:
+                last = -1 if offset is None else offset
+            elif error.code() == KafkaError._PARTITION_EOF and offset is not None:
+                return last, offset
+            elif not error.retriable():
+                raise KafkaException(error)
 
 
 def read_ledger(settings: WorkerSettings, partition: int) -> dict[bytes, bytes]:
