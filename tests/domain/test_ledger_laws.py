@@ -59,7 +59,9 @@ def test_a_replay_gives_the_same_bytes(log: list[Entry]) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    logs(ahead=[0, 1_000, 70_000, 16 * MINUTE, 40 * MINUTE, 3 * HOUR, 26 * HOUR, 8 * DAY]),
+    logs(
+        ahead=[0, 1_000, 70_000, 16 * MINUTE, 40 * MINUTE, 3 * HOUR, 26 * HOUR, 8 * DAY, 36 * DAY]
+    ),
     st.data(),
 )
 def test_a_restart_anywhere_changes_nothing(log: list[Entry], data: st.DataObject) -> None:
@@ -87,8 +89,9 @@ def test_how_often_the_books_close_changes_nothing_else(
 
 
 @CALM
-@given(logs(ahead=[0, 1_000, MINUTE], late=[0, -MINUTE, -30 * MINUTE], commands=False), st.data())
+@given(logs(ahead=[0, 1_000, 7_000], late=[0, -MINUTE, -30 * MINUTE], commands=False), st.data())
 def test_the_order_of_events_changes_no_total(log: list[Entry], data: st.DataObject) -> None:
+    # Within five minutes: where the log stands decides whose clock is wrong.
     stamps = [entry.stamp_ms for entry in log]
     values = data.draw(st.permutations([entry.value for entry in log]))
     shuffled = [Entry("usage", value, at) for value, at in zip(values, stamps, strict=True)]
@@ -145,7 +148,7 @@ def test_a_duplicate_changes_nothing_but_counters(log: list[Entry], data: st.Dat
 
 
 @CALM
-@given(logs(ahead=[0, 1_000, 16 * MINUTE, 40 * MINUTE, 26 * HOUR, 9 * DAY]))
+@given(logs(ahead=[0, 1_000, 16 * MINUTE, 40 * MINUTE, 26 * HOUR, 9 * DAY, 36 * DAY]))
 def test_the_books_balance_to_the_last_digit(log: list[Entry]) -> None:
     outcome = play(_watched(log))
     charges = outcome.log.charges()

@@ -1,5 +1,6 @@
 """JSON Schemas of all that others read or write, built from the records themselves."""
 
+from inspect import cleandoc
 from typing import Any, Final, Literal
 
 import msgspec
@@ -54,5 +55,20 @@ def schema(name: SchemaName) -> dict[str, object]:
     """The JSON Schema (2020-12) of a record's JSON; the same for every run of one version."""
     head: dict[str, object] = {"$schema": _DRAFT, "$id": f"urn:tollway:schema:{name}"}
     if name in _DOCUMENTS:
-        return head | _DOCUMENTS[name].json_schema(mode="validation")
-    return head | msgspec.json.schema(_STRUCTS[name])
+        return head | _tidy(_DOCUMENTS[name].json_schema(mode="validation"))
+    return head | _tidy(msgspec.json.schema(_STRUCTS[name]))
+
+
+def _tidy(node: dict[str, Any]) -> dict[str, Any]:  # any: JSON of unknown shape
+    """Docstrings become descriptions: without the indentation of the source."""
+    tidied: dict[str, Any] = {}  # any: as above
+    for key, value in node.items():
+        if key == "description" and isinstance(value, str):
+            tidied[key] = cleandoc(value)
+        elif isinstance(value, dict):
+            tidied[key] = _tidy(value)
+        elif isinstance(value, list):
+            tidied[key] = [_tidy(item) if isinstance(item, dict) else item for item in value]
+        else:
+            tidied[key] = value
+    return tidied
