@@ -54,17 +54,27 @@ class Owner:
 
     `seen_until` is the last record that whoever owned the partition before may have judged.
     Commands wait until it is applied again: judged with them, it would make other decisions than
-    those that are published already.
+    those that are published already. `torn` is what a closing that was cut off wrote over, as it
+    was before: the first closing writes it again.
     """
 
-    def __init__(self, partition: int, ledger: Ledger, control: Publisher, seen_until: int) -> None:
+    def __init__(
+        self,
+        partition: int,
+        ledger: Ledger,
+        control: Publisher,
+        *,
+        seen_until: int,
+        torn: dict[bytes, bytes | None],
+    ) -> None:
         self.partition = partition
         self.ledger = ledger
         self._control = control
         self._seen_until = seen_until
+        self._torn = torn
         self._chunks: list[Acknowledged] = []
         # Whether anything was applied since the books were closed.
-        self._touched = False
+        self._touched = bool(torn)
         self._charges: list[list[str]] = []
         self._commands: list[CommandRecord] = []
         # While a closing that holds commands is being written, what is decided after it waits.
@@ -142,6 +152,9 @@ class Owner:
             yield Outgoing(DEADLETTER.name, -1, str(partition).encode(), _encode(letter))
         for workspace, value in self.ledger.take_misrouted():
             yield Outgoing(USAGE.name, -1, workspace.encode(), value)
+        torn, self._torn = self._torn, {}
+        for torn_key, before in torn.items():
+            yield Outgoing(LEDGER.name, partition, torn_key, before)
         for key, entry in self.ledger.close():
             state = None if entry is None else _encode(entry)
             yield Outgoing(LEDGER.name, partition, key.encode(), state)

@@ -111,19 +111,20 @@ class Worker:
     def _recover_blocking(self, partition: int) -> tuple[Books, Owner]:
         # Fencing comes first: from here on nobody else can write what is read next.
         books = Books(self._settings, partition)
-        newest = read_ledger(self._settings, partition)
+        written = read_ledger(self._settings, partition)
         bounds = usage_bounds(self._settings, partition)
         ledger = recover(
             partition,
             self._partitions,
             self._catalogue,
-            newest,
+            written.newest,
             bounds,
             accept_loss=self._settings.accept_loss,
         )
         # Without books nobody has judged anything: what people have set comes first.
-        seen_until = bounds.last if newest else -1
-        return books, Owner(partition, ledger, self._control, seen_until)
+        seen_until = bounds.last if written.newest else -1
+        torn = {key: written.newest.get(key) for key in written.torn}
+        return books, Owner(partition, ledger, self._control, seen_until=seen_until, torn=torn)
 
     async def disown(self) -> None:
         """Gives all partitions back: Faust's protocol is eager. Their books have been closed."""

@@ -16,7 +16,14 @@ from tollway.contract.topics import LEDGER, USAGE
 from tollway.streams.kafka.options import BROKER_S, POLL_S, Option, common
 from tollway.streams.settings import WorkerSettings
 
-__all__ = ["LogBounds", "partition_counts", "read_ledger", "reader", "usage_bounds"]
+__all__ = [
+    "LogBounds",
+    "Written",
+    "partition_counts",
+    "read_ledger",
+    "reader",
+    "usage_bounds",
+]
 
 _BATCH = 5000
 # The last record of every closing of the books: see `Ledger.close`.
@@ -105,11 +112,22 @@ def _last_from(consumer: Consumer, partition: int, at: int) -> tuple[int, int]:
                 raise KafkaException(error)
 
 
-def read_ledger(settings: WorkerSettings, partition: int) -> dict[bytes, bytes]:
+@dataclass(frozen=True, slots=True)
+class Written:
     """The newest committed value of each key in a partition of the ledger; tombstones are gone.
 
-    Whole closings only: each ends with the position. The embedded broker also shows what was
-    aborted, and a closing that a crash cut off has no position.
+    `torn` keys have been written since by a closing that was cut off.
+    """
+
+    newest: dict[bytes, bytes]
+    torn: frozenset[bytes]
+
+
+def read_ledger(settings: WorkerSettings, partition: int) -> Written:
+    """What whole closings wrote: each ends with the position.
+
+    The embedded broker also shows what was aborted, and a closing that a crash cut off has no
+    position. Whoever writes the next one writes what it tore again first.
     """
     newest: dict[bytes, bytes] = {}
     closing: dict[bytes, bytes | None] = {}
@@ -125,7 +143,7 @@ def read_ledger(settings: WorkerSettings, partition: int) -> dict[bytes, bytes]:
                 _take_over(newest, closing)
     finally:
         consumer.close()
-    return newest
+    return Written(newest, frozenset(closing))
 
 
 def _take_over(newest: dict[bytes, bytes], closing: dict[bytes, bytes | None]) -> None:
