@@ -105,7 +105,7 @@ def test_every_field_is_in_its_golden_file_in_its_order(
     config = struct.__struct_config__
     fields = [field for field in struct.__struct_encode_fields__ if field not in absent]
     if config.tag is not None:
-        fields.insert(0, config.tag_field)
+        fields.insert(0, str(config.tag_field))
     written = [list(json.loads(line)) for line in _lines(name)]
     if config.tag is not None:
         kinds = [json.loads(line)[config.tag_field] for line in _lines(name)]

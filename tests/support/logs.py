@@ -66,9 +66,8 @@ _WINDOWS = ["hour", "day", "week", "month", "total", "rolling:90m", "rolling:24h
 _PRICE = {"input": "2", "output": "4"}
 
 
-def _commands() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
-    limits = st.sampled_from(["0", "0.05", "0.5", "1", "3", "1000"])
-    budgets = st.builds(
+def _budgets() -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(
         lambda name, match, window, zone, limit, action, percents: (
             budget(id=name, match=match, window=window, zone=zone, limit_usd=limit, action=action)
             | ({} if percents is None else {"thresholds_percent": percents})
@@ -77,18 +76,14 @@ def _commands() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         st.sampled_from(_SUBJECTS),
         st.sampled_from(_WINDOWS),
         st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
-        limits,
+        st.sampled_from(["0", "0.05", "0.5", "1", "3", "1000"]),
         st.sampled_from(["block", "warn"]),
         st.sampled_from([None, [50], [70, 120]]),
     )
-    policies = st.fixed_dictionaries(
-        {
-            "unpriced": st.sampled_from(["pending", "conservative", "block"]),
-            "profile": st.sampled_from(["production", "compat"]),
-        },
-        optional={"run_budget_usd": st.sampled_from(["0.1", "1"])},
-    )
-    prices = st.builds(
+
+
+def _prices() -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(
         lambda provider, day: {
             "model": "mystery",
             "provider": provider,
@@ -98,12 +93,22 @@ def _commands() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         st.sampled_from([None, "acme", "other"]),
         st.sampled_from([-90, 0, 1]),
     )
+
+
+def _commands() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    policies = st.fixed_dictionaries(
+        {
+            "unpriced": st.sampled_from(["pending", "conservative", "block"]),
+            "profile": st.sampled_from(["production", "compat"]),
+        },
+        optional={"run_budget_usd": st.sampled_from(["0.1", "1"])},
+    )
     subjects = st.sampled_from([{}, {"agent": "bot"}, {"model": "mystery"}])
     return st.one_of(
-        budgets.map(lambda body: ("budget.set", {"budget": body})),
+        _budgets().map(lambda body: ("budget.set", {"budget": body})),
         st.sampled_from(["cap", "other"]).map(lambda i: ("budget.delete", {"budget_id": i})),
         policies.map(lambda body: ("policy.set", {"policy": body})),
-        prices.map(lambda body: ("price.set", {"price": body})),
+        _prices().map(lambda body: ("price.set", {"price": body})),
         st.just(("price.delete", {"model": "mystery"})),
         subjects.map(lambda body: ("block", {"subject": body})),
         subjects.map(lambda body: ("unblock", {"subject": body})),
