@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ledgers import DAY, HOUR, MINUTE, T0, Log, command
 from logs import Entry, Outcome, entries_at_rest, logs, play
-from oracle import oracle_minutes, oracle_window
+from naive_sums import oracle_minutes, oracle_window
 from tollway.contract.control import Decision, control_key
 from tollway.contract.moments import parse_ms
 from tollway.contract.money import parse_usd

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledgers import Log, command
-from oracle import oracle_minutes, oracle_window
+from naive_sums import oracle_minutes, oracle_window
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
 from tollway.domain.prices import Catalogue
