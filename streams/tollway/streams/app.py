@@ -140,7 +140,10 @@ def run_worker(settings: WorkerSettings) -> None:
     )
     for chatty in ("faust", "mode", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    counts = partition_counts(settings, CO_PARTITIONED)
+    try:
+        counts = partition_counts(settings, CO_PARTITIONED)
+    except ConnectionError as why:
+        die(str(why))
     if 0 in counts.values() or len(set(counts.values())) != 1:
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
         die(
@@ -151,6 +154,12 @@ def run_worker(settings: WorkerSettings) -> None:
     mode.loop.use("uvloop")
     gc.set_threshold(100_000, 20, 100)
     app = WorkerApp(settings, counts[USAGE.name])
-    faust.Worker(
-        app, loglevel="WARN", logging_config=None, redirect_stdouts=False, quiet=True
-    ).execute_from_commandline()
+    try:
+        faust.Worker(
+            app, loglevel="WARN", logging_config=None, redirect_stdouts=False, quiet=True
+        ).execute_from_commandline()
+    except SystemExit as end:
+        if not end.code:
+            raise
+        # Faust has told why: most often that there is no broker yet.
+        die(f"Faust ended with {end.code}")

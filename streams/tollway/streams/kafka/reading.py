@@ -51,10 +51,15 @@ def reader(settings: WorkerSettings, extra: dict[str, Option] | None = None) -> 
 
 
 def partition_counts(settings: WorkerSettings, topics: Sequence[str]) -> dict[str, int]:
-    """How many partitions each topic has; 0 where it does not exist."""
+    """How many partitions each topic has; 0 where it does not exist.
+
+    Raises `ConnectionError` where no broker answers.
+    """
     consumer = reader(settings)
     try:
         known = consumer.list_topics(timeout=BROKER_S).topics
+    except KafkaException as error:
+        raise ConnectionError(f"no broker at {settings.brokers}: {error.args[0].str()}") from None
     finally:
         consumer.close()
     return {name: len(known[name].partitions) if name in known else 0 for name in topics}
