@@ -111,7 +111,8 @@ def test_decisions_are_filtered_by_agent_session_and_workspace(
         {"id": "elsewhere", "workspace": "acme"},
     )
 
-    assert ids(api.get("/v1/decisions?agent=bot").json()) == ["bot"]
+    assert ids(api.get("/v1/decisions?agent=bot&workspace=default").json()) == ["bot"]
+    assert set(ids(api.get("/v1/decisions?agent=bot").json())) == {"bot", "elsewhere"}
     assert ids(api.get("/v1/decisions?session=run-1").json()) == ["run"]
     assert ids(api.get("/v1/decisions?workspace=acme").json()) == ["elsewhere"]
 

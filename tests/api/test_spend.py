@@ -28,6 +28,7 @@ def test_spend_is_summed_by_agent_model_and_connection_to_the_last_digit(
             "events": 2,
             "input_tokens": 10,
             "output_tokens": 0,
+            "unpriced_events": 0,
         }
     ]
     assert answer["total"] == {
@@ -35,6 +36,7 @@ def test_spend_is_summed_by_agent_model_and_connection_to_the_last_digit(
         "events": 2,
         "input_tokens": 10,
         "output_tokens": 0,
+        "unpriced_events": 0,
     }
     assert answer["as_of"] == "2026-03-10T12:30:00.000Z"
 
@@ -106,7 +108,7 @@ def test_spend_by_run_is_read_from_the_charges_and_an_adjustment_is_no_event(
     stored(
         tables,
         "charges",
-        {"session": "run-1", "cost": "2", "input_tokens": 7},
+        {"session": "run-1", "cost": "2", "input_tokens": 7, "price_state": "conservative"},
         {"session": "run-1", "cost": "-0.5", "id": "a1", "kind": "adjustment", "adjusts": "e1"},
     )
 
@@ -120,6 +122,7 @@ def test_spend_by_run_is_read_from_the_charges_and_an_adjustment_is_no_event(
             "events": 1,
             "input_tokens": 7,
             "output_tokens": 0,
+            "unpriced_events": 0,
         }
     ]
 
@@ -134,10 +137,30 @@ def test_the_total_holds_what_the_limit_leaves_out(api: TestClient, tables: Clie
     assert answer["total"]["cost"] == "3.000000000000"
 
 
-def test_another_workspace_is_not_shown(api: TestClient, tables: Client) -> None:
+def test_events_that_wait_for_a_price_are_counted_beside_the_cost(
+    api: TestClient, tables: Client
+) -> None:
+    stored(
+        tables,
+        "spend",
+        {"model": "m", "cost": "0", "unpriced_events": 2},
+        {"model": "n", "cost": "1"},
+    )
+
+    answer = api.get("/v1/spend?by=model").json()
+
+    assert [(row["model"], row["unpriced_events"]) for row in answer["rows"]] == [
+        ("n", 0),
+        ("m", 2),
+    ]
+    assert answer["total"]["unpriced_events"] == 2
+
+
+def test_spend_is_of_all_workspaces_unless_one_is_named(api: TestClient, tables: Client) -> None:
     stored(tables, "spend", {"workspace": "acme", "cost": "2"}, {"cost": "1"})
 
-    assert api.get("/v1/spend").json()["total"]["cost"] == "1.000000000000"
+    assert api.get("/v1/spend").json()["total"]["cost"] == "3.000000000000"
+    assert api.get("/v1/spend?workspace=default").json()["total"]["cost"] == "1.000000000000"
     assert api.get("/v1/spend?workspace=acme").json()["total"]["cost"] == "2.000000000000"
     assert api.get("/v1/spend?workspace=*").json()["total"]["cost"] == "3.000000000000"
 

@@ -52,6 +52,7 @@ def test_json_is_the_document_of_the_api(tables: Client, api: str) -> None:
                 "events": 1,
                 "input_tokens": 0,
                 "output_tokens": 0,
+                "unpriced_events": 0,
             }
         ],
         "total": {
@@ -59,10 +60,23 @@ def test_json_is_the_document_of_the_api(tables: Client, api: str) -> None:
             "events": 1,
             "input_tokens": 0,
             "output_tokens": 0,
+            "unpriced_events": 0,
         },
         "truncated": False,
         "as_of": "2026-03-10T12:30:00.000Z",
     }
+
+
+def test_events_without_a_price_have_a_column_where_there_are_some(
+    tables: Client, api: str
+) -> None:
+    stored(tables, "spend", {"model": "m", "cost": "0", "unpriced_events": 2})
+
+    assert tollway("spend", "--by", "model").stdout == (
+        "MODEL   COST  EVENTS  INPUT  OUTPUT  UNPRICED\n"
+        "m      $0.00       1      0       0         2\n"
+        "TOTAL  $0.00       1      0       0         2\n"
+    )
 
 
 def test_a_name_cannot_steer_the_terminal(tables: Client) -> None:

@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from tollway.api.pages import Where
-from tollway.api.ports import LogUnavailable, Parts, Row
+from tollway.api.ports import ALL_WORKSPACES, LogUnavailable, Parts, Row
 from tollway.api.rows import as_count, as_moment, as_pico
-from tollway.api.spend import ALL_WORKSPACES
 from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
 

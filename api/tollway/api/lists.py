@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from tollway.api.pages import DEFAULT_PAGE, MAX_PAGE, Listing, Where, page
-from tollway.api.ports import Parts, Row
+from tollway.api.ports import ALL_WORKSPACES, Parts, Row
 from tollway.api.rows import as_moment, as_nullable, as_pico, as_whole
-from tollway.api.spend import ALL_WORKSPACES
 from tollway.contract.money import format_usd
 
 __all__ = ["list_routes"]
@@ -44,7 +43,7 @@ def list_routes(parts: Parts) -> APIRouter:
     ) -> dict[str, object]:
         """Warnings, blocks and their liftings; `agent` and `session` are those of the subject."""
         names = {"subject['agent']": agent, "subject['session']": session}
-        where = _named(_of_workspace(parts.workspace(workspace)), names)
+        where = _named(_of_workspace(parts.workspaces(workspace)), names)
         if active is not None:
             where.add(_ACTIVE if active else f"NOT {_ACTIVE}", now_ms=parts.now_ms())
         return page(parts.store, decisions, where, limit=limit, cursor=cursor)
@@ -59,7 +58,7 @@ def list_routes(parts: Parts) -> APIRouter:
     ) -> dict[str, object]:
         """What the detectors saw."""
         names = {"agent": agent, "session": session}
-        where = _named(_of_workspace(parts.workspace(workspace)), names)
+        where = _named(_of_workspace(parts.workspaces(workspace)), names)
         return page(parts.store, findings, where, limit=limit, cursor=cursor)
 
     return router

@@ -8,6 +8,8 @@ from tollway.api.settings import ApiSettings
 from tollway.contract.command import Command
 
 __all__ = [
+    "ALL_WORKSPACES",
+    "DEFAULT_WORKSPACE",
     "Appended",
     "CommandLog",
     "LogUnavailable",
@@ -19,6 +21,10 @@ __all__ = [
     "StoreUnavailable",
     "TopicLag",
 ]
+
+# What is asked for all workspaces names, and where what names none is written.
+ALL_WORKSPACES = "*"
+DEFAULT_WORKSPACE = "default"
 
 Row = Mapping[str, object]
 Parameters = Mapping[str, str | int | Sequence[str]]
@@ -80,4 +86,9 @@ class Parts:
     now_ms: Callable[[], int]
 
     def workspace(self, asked: str | None) -> str:
-        return asked or self.settings.workspace
+        """Whose budgets and blocks: one workspace's."""
+        return asked or self.settings.workspace or DEFAULT_WORKSPACE
+
+    def workspaces(self, asked: str | None) -> str:
+        """Whose spend and decisions: one workspace's, or `ALL_WORKSPACES`."""
+        return asked or self.settings.workspace or ALL_WORKSPACES

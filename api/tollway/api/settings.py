@@ -10,7 +10,9 @@ class ApiSettings:
     """`host` stays on loopback unless somebody asks for more: there are no keys yet."""
 
     brokers: str
-    workspace: str = "default"
+    # Named here, it is what doors speak of that are asked for none; without, reads are about all
+    # workspaces and writes about `default`.
+    workspace: str | None = None
     host: str = "127.0.0.1"
     port: int = 8788
     # The consumer group of the sinks, whose lag the audit reports.

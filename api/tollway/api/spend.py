@@ -4,15 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from tollway.api.ports import Parameters, Parts, Row
+from tollway.api.ports import ALL_WORKSPACES, Parameters, Parts, Row
 from tollway.api.problems import Problem
 from tollway.api.rows import as_count, as_moment, as_nullable, as_pico
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import format_usd
 
-__all__ = ["ALL_WORKSPACES", "spend_routes"]
+__all__ = ["spend_routes"]
 
-ALL_WORKSPACES = "*"
 MAX_SPEND_ROWS = 10_000
 
 _DIMENSIONS = ("agent", "model", "connection", "provider", "tool", "user", "customer", "workspace")
@@ -25,7 +24,14 @@ _SPANS = {
 }
 _SUMS = (
     "sum(cost) AS sum_cost, sum({events}) AS sum_events,"
-    " sum(input_tokens) AS sum_input_tokens, sum(output_tokens) AS sum_output_tokens"
+    " sum(input_tokens) AS sum_input_tokens, sum(output_tokens) AS sum_output_tokens,"
+    " sum({unpriced}) AS sum_unpriced"
+)
+
+# An adjustment gives a price to an event that had none.
+_UNPRICED_CHARGES = (
+    "toInt64(kind != 'adjustment' AND price_state IN ('unpriced', 'conservative'))"
+    " - toInt64(kind = 'adjustment')"
 )
 
 
@@ -43,7 +49,7 @@ def spend_routes(parts: Parts) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_SPEND_ROWS)] = 1000,
     ) -> dict[str, object]:
         columns = _columns(by)
-        source, parameters = _source(columns, parts.workspace(workspace), from_, to)
+        source, parameters = _source(columns, parts.workspaces(workspace), from_, to)
         rows = parts.store.query(_grouped(columns, source), {**parameters, "row_limit": limit + 1})
         truncated = len(rows) > limit
         total = _summed(rows)
@@ -83,6 +89,7 @@ def _source(
     at = "time" if from_charges else "minute"
     # An adjustment corrects an event that is counted already.
     events = "toUInt64(kind != 'adjustment')" if from_charges else "events"
+    unpriced = _UNPRICED_CHARGES if from_charges else "unpriced_events"
     where: list[str] = []
     parameters: dict[str, str | int] = {}
     if workspace != ALL_WORKSPACES:
@@ -94,7 +101,10 @@ def _source(
             parameters[name] = parse_ms(moment)
     table = "charges" if from_charges else "spend"
     conditions = f" WHERE {' AND '.join(where)}" if where else ""
-    return f"{_SUMS.format(events=events)} FROM {table} FINAL{conditions}", parameters
+    return (
+        f"{_SUMS.format(events=events, unpriced=unpriced)} FROM {table} FINAL{conditions}",
+        parameters,
+    )
 
 
 def _grouped(columns: list[str], source: str) -> str:
@@ -126,4 +136,6 @@ def _summed(rows: list[Row]) -> dict[str, object]:
         "events": sum(as_count(row["sum_events"]) for row in rows),
         "input_tokens": sum(as_count(row["sum_input_tokens"]) for row in rows),
         "output_tokens": sum(as_count(row["sum_output_tokens"]) for row in rows),
+        # Events that wait for a price: what they cost is not in `cost`, or is a guess above it.
+        "unpriced_events": sum(as_count(row["sum_unpriced"]) for row in rows),
     }

@@ -107,7 +107,7 @@ def api(
     logging.basicConfig(format=LOG_FORMAT, level="INFO")
     settings = ApiSettings(
         brokers=broker_address(brokers),
-        workspace=workspace_name() or "default",
+        workspace=workspace_name(),
         host=host,
         port=port,
     )

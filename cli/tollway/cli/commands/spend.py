@@ -47,18 +47,16 @@ def spend_table(names: list[str], document: Document) -> str:
     """The rows of a spend document and their total."""
     rows = [*document["rows"], document["total"]]
     costs = amounts([row["cost"] for row in rows])
+    # What has no price yet is not free, so where there is some, every row says how much.
+    unpriced = ["unpriced_events"] if document["total"]["unpriced_events"] else []
+    counted = ["events", "input_tokens", "output_tokens", *unpriced]
     lines = [
-        [
-            *(_name(row, name) for name in names),
-            cost,
-            count(row["events"]),
-            count(row["input_tokens"]),
-            count(row["output_tokens"]),
-        ]
+        [*(_name(row, name) for name in names), cost, *(count(row[sum_]) for sum_ in counted)]
         for row, cost in zip(rows, costs, strict=True)
     ]
     lines[-1][: len(names)] = ["TOTAL" if at == 0 else "" for at in range(len(names))]
     columns = [*(name.upper() for name in names), "$COST", "#EVENTS", "#INPUT", "#OUTPUT"]
+    columns += ["#UNPRICED"] if unpriced else []
     return table(columns, lines)
 
 

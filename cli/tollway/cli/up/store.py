@@ -88,7 +88,7 @@ def _sink_settings(options: argparse.Namespace) -> SinkSettings:
 
 
 def _api_settings(options: argparse.Namespace) -> ApiSettings:
-    workspace = os.environ.get("TOLLWAY_WORKSPACE") or "default"
+    workspace = os.environ.get("TOLLWAY_WORKSPACE") or None
     return ApiSettings(brokers=options.brokers, workspace=workspace, port=options.port)
 
 
