@@ -1,9 +1,9 @@
 """An agent process of the latency measurement: records, and waits to see itself blocked.
 
 ``python -m bench.emitter BROKERS WORKSPACE RATE SECONDS CALLS``. Every session makes `CALLS` calls,
-the number at which its budget blocks it. Prints, for each session of the guarded workspace after the first three
-seconds, the milliseconds from the `record()` of its last call to its block's arrival in this process, as JSON.
-A quarter of the events goes to that workspace, the rest to others.
+the number at which its budget blocks it. Prints, for each session of the guarded workspace after
+the first seconds, the milliseconds from the `record()` of its last call to its block's arrival in
+this process, as JSON. A quarter of the events goes to that workspace, the rest to others.
 """
 
 import json

@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTITIONS = 12
 START_S = 120.0
 LOOK_EVERY_S = 0.05
+POSITION = b"position"
 
 # Of each partition, what its books say: keys and values of the ledger's records.
 Ledgers = list[dict[bytes, bytes]]
@@ -151,8 +152,9 @@ class Rig:
         """Books to begin with: what a worker that has obeyed all commands had written."""
         producer = self._producer()
         for partition, records in enumerate(ledgers):
-            for key, value in records.items():
-                producer.produce(LEDGER.name, value, key, partition)
+            # The position ends a closing.
+            for key in sorted(records, key=lambda key: key == POSITION):
+                producer.produce(LEDGER.name, records[key], key, partition)
         self._flush(producer)
 
     def _producer(self) -> Producer:
@@ -196,12 +198,12 @@ class Rig:
 
     def ledgers(self) -> Ledgers:
         settings = self.settings()
-        return [read_ledger(settings, partition) for partition in range(PARTITIONS)]
+        return [read_ledger(settings, partition).newest for partition in range(PARTITIONS)]
 
     def obeyed(self, commands: int) -> bool:
         """Whether the books hold every one of so many commands."""
         decode = msgspec.json.Decoder(PositionEntry).decode
-        positions = [books.get(b"position") for books in self.ledgers()]
+        positions = [books.get(POSITION) for books in self.ledgers()]
         return commands == sum(decode(p).commands_offset + 1 for p in positions if p is not None)
 
 

@@ -5,7 +5,6 @@ loop's thread, whole slices and whole closings are timed, never single events. W
 inside a slice is found by decoding the same records once more beside it; the total leaves that out.
 """
 
-import asyncio
 import json
 import os
 import threading
@@ -15,11 +14,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import Consumer
+
 from tollway.domain.reading import Unreadable, read_usage
-from tollway.streams import worker
-from tollway.streams.kafka import Chunk, ChunkFetcher
+from tollway.streams.kafka import Chunk, fetching, reading
 from tollway.streams.owner import Owner
-from tollway.streams.settings import WorkerSettings
 
 __all__ = ["STAGES", "shares", "write_stages"]
 
@@ -37,6 +36,8 @@ class _Clock:
         self.events = 0
         # Threads that librdkafka started for the fetcher.
         self.fetching: set[int] = set()
+        self._threads_s: dict[int, float] = {}
+        self._names: dict[int, str] = {}
 
     def timed(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
@@ -69,27 +70,46 @@ class _Clock:
 
         return decoding
 
-    def line(self) -> str:
-        threads = {tid: seconds for tid, seconds in _threads()}
+    def settled(self, reader: Callable[..., Consumer]) -> Callable[..., Consumer]:
+        """Connects the fetcher's client at once and alone: new threads are its own."""
+
+        @wraps(reader)
+        def settled(*args: Any, **kwargs: Any) -> Consumer:  # noqa: ANN401 -- whatever it takes
+            # The clients made before it are given time to have started theirs.
+            time.sleep(_SETTLE_S)
+            before = {tid for tid, _ in _threads()}
+            consumer = reader(*args, **kwargs)
+            consumer.list_topics(timeout=10.0)
+            time.sleep(_SETTLE_S)
+            self.fetching = {tid for tid, _ in _threads()} - before
+            return consumer
+
+        return settled
+
+    def look(self) -> None:
+        """Remembers what each thread has used: one that ends takes its figure with it."""
         named = {thread.native_id: thread.name for thread in threading.enumerate()}
-        fetch = sum(
-            seconds
-            for tid, seconds in threads.items()
-            if tid in self.fetching or named.get(tid) == "tollway-chunks"
-        )
-        produce = sum(
-            seconds
-            for tid, seconds in threads.items()
-            if tid not in self.fetching and _is_producing(named.get(tid))
-        )
+        for tid, seconds in _threads():
+            self._threads_s[tid] = seconds
+            self._names.setdefault(tid, named.get(tid, ""))
+
+    def line(self) -> str:
+        self.look()
+        fetch = produce = 0.0
+        for tid, seconds in self._threads_s.items():
+            name = self._names[tid]
+            if tid in self.fetching or name == "tollway-chunks":
+                fetch += seconds
+            elif _is_producing(name):
+                produce += seconds
         process_s = time.process_time()
         spent = {**self.spent, "fetch": fetch, "threads_producing": produce, "process": process_s}
         return json.dumps({"events": self.events, **spent}) + "\n"
 
 
-def _is_producing(name: str | None) -> bool:
-    """Unnamed threads are librdkafka's."""
-    return name is None or name.startswith("tollway-books") or name == "tollway-control"
+def _is_producing(name: str) -> bool:
+    """Threads that Python does not know are librdkafka's."""
+    return not name or name.startswith("tollway-books") or name == "tollway-control"
 
 
 def _threads() -> list[tuple[int, float]]:
@@ -103,27 +123,11 @@ def _threads() -> list[tuple[int, float]]:
     return found
 
 
-class _SettledFetcher(ChunkFetcher):
-    """Connects at once and alone, so that librdkafka's threads of this moment are its own."""
-
-    clock: _Clock
-
-    def __init__(self, settings: WorkerSettings, loop: asyncio.AbstractEventLoop) -> None:
-        # The clients made before it are given time to have started theirs.
-        time.sleep(_SETTLE_S)
-        before = {tid for tid, _ in _threads()}
-        super().__init__(settings, loop)
-        self._consumer.list_topics(timeout=10.0)
-        time.sleep(_SETTLE_S)
-        self.clock.fetching = {tid for tid, _ in _threads()} - before
-
-
 def write_stages(path: Path) -> None:
     """From now on writes a line of totals to `path`, several times a second."""
     clock = _Clock()
-    _SettledFetcher.clock = clock
     patches: list[tuple[object, str, object]] = [
-        (worker, "ChunkFetcher", _SettledFetcher),
+        (fetching, "reader", clock.settled(reading.reader)),
         (Owner, "_publish", clock.timed("publish", Owner._publish)),
         (Owner, "close", clock.timed("encode", Owner.close)),
         (Owner, "apply", clock.decoding(clock.timed("apply", Owner.apply))),
