@@ -14,6 +14,8 @@ import msgspec
 
 from oracle_budgets import AccountKey, Amounts, BudgetBooks
 from tollway.contract.command import PriceOverride, ToolPrice
+from tollway.contract.topics import DEFAULT_PARTITIONS as PARTITIONS
+from tollway.contract.topics import partition_of
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import Catalogue, PriceBook
 from workload import LogLine
@@ -79,6 +81,9 @@ class Expected:
     accounts: dict[AccountKey, Amounts] = field(default_factory=dict)
     # By topic, reason, key and size of the value.
     dead_letters: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
+    # Usage records in the log, and those of them in a partition that is not their workspace's.
+    records: int = 0
+    misrouted: int = 0
     duplicates: int = 0
     missing: int = 0
     skewed: int = 0
@@ -110,6 +115,7 @@ class _Reader:
     def event(self, line: LogLine) -> None:
         assert line.value is not None
         event = self.decode(line.value)
+        self.expected.misrouted += line.partition != partition_of(event.workspace, PARTITIONS)
         log_ms = self.log_ms[line.partition]
         key = (event.workspace, event.source or "", event.id)
         if not self._is_new(event, key):
@@ -219,6 +225,7 @@ def expect(log: Iterable[LogLine], catalogue: Catalogue) -> Expected:
         if line.topic == "usage":
             # Time is what the broker says, also with records that nobody can read.
             reader.log_ms[line.partition] = max(reader.log_ms[line.partition], line.stamp_ms)
+            reader.expected.records += 1
             if not line.dead:
                 reader.event(line)
     expected = reader.expected
