@@ -31,6 +31,7 @@ class Faults:
     log_time: Literal["recorded", "broker"] = "recorded"
     session_timeout_s: float = 6.0
     close_every_s: float = 1.0
+    misrouted: float = 0.0
 
 
 @dataclass
@@ -61,7 +62,13 @@ def run_faults(faults: Faults, directory: Path, say: Callable[[str], None]) -> O
     path = directory / "log.jsonl"
     recorded = faults.log_time == "recorded"
     end_ms = end_for(faults.seed) if recorded else time.time_ns() // 1_000_000
-    plan = Plan(seed=faults.seed, events=faults.events, end_ms=end_ms, log_time=faults.log_time)
+    plan = Plan(
+        seed=faults.seed,
+        events=faults.events,
+        end_ms=end_ms,
+        log_time=faults.log_time,
+        misrouted=faults.misrouted,
+    )
     records = write_log(plan, recorded_traces(), path)
     written_s = time.monotonic()
     fleet = Fleet(

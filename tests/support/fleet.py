@@ -207,7 +207,7 @@ class Fleet:
             sender.flush()
             self.wait("the first commands to take effect", lambda: beats.reached(sent))
             self._stream(lines[head:], sorted(faults, key=attrgetter("at_s")), over_s, sender)
-            self.wait("all records to be applied", lambda: beats.reached(sent))
+            self.wait("all records to be applied", lambda: beats.reached(sent) and beats.rests(4.0))
         finally:
             beats.close()
 

@@ -1,5 +1,6 @@
 """Reads topics for the fault tests: heartbeats while they run, everything when they are over."""
 
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -53,13 +54,16 @@ class Heartbeats:
         self._newest: dict[int, Heartbeat] = {}
         self._decode = msgspec.json.Decoder(Heartbeat).decode
 
-    def reached(self, sent: Sent) -> bool:
-        """Whether workers have applied all that was sent, as far as they say."""
+    def _hear(self) -> None:
         for message in self._consumer.consume(1000, 0.1):
             value = message.value()
             if message.error() is None and value is not None and _MARK in value:
                 beat = self._decode(value)
                 self._newest[beat.partition] = beat
+
+    def reached(self, sent: Sent) -> bool:
+        """Whether workers have applied all that was sent, as far as they say."""
+        self._hear()
         return all(
             partition in self._newest and self._newest[partition].usage_offset >= offset
             for partition, offset in sent.last_usage.items()
@@ -67,6 +71,20 @@ class Heartbeats:
             partition in self._newest and self._newest[partition].commands_offset >= offset
             for partition, offset in sent.last_commands.items()
         )
+
+    def rests(self, for_s: float) -> bool:
+        """Whether no offset has moved for so long: what workers send each other is applied too."""
+        before = self._places()
+        until_s = time.monotonic() + for_s
+        while time.monotonic() < until_s:
+            self._hear()
+        return self._places() == before
+
+    def _places(self) -> dict[int, tuple[int, int]]:
+        return {
+            partition: (beat.usage_offset, beat.commands_offset)
+            for partition, beat in self._newest.items()
+        }
 
     def close(self) -> None:
         self._consumer.close()

@@ -52,7 +52,8 @@ class Plan:
     """`events` counts usage records, duplicates among them; bad records come on top.
 
     With `log_time="recorded"` each record carries the broker's time that it would have had; with
-    ``"broker"`` it gets the real one, and no record may depend on it.
+    ``"broker"`` it gets the real one, and no record may depend on it. `misrouted` needs the latter:
+    what a worker sends on is sent now.
     """
 
     seed: int
@@ -64,6 +65,7 @@ class Plan:
     duplicates: float = 0.05
     late: float = 0.01
     bad: float = 0.002
+    misrouted: float = 0.0
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -226,8 +228,14 @@ def _sendings(plan: Plan, events: list[tuple[int, Event]], rng: random.Random) -
             said_ms += rng.choice((-100, 3)) * 60 * MINUTE_MS
         event["time"] = _written(said_ms, rng)
         sent_ms = ms + rng.randrange(SHUFFLED_WITHIN_MS)
-        yield _usage(event, sent_ms)
-        if rng.random() < plan.duplicates:
+        once = rng.random() >= plan.duplicates
+        line = _usage(event, sent_ms)
+        if once and rng.random() < plan.misrouted:
+            # To a partition of other workspaces, as a producer with another partitioner does.
+            wrong = (line.partition + rng.randrange(1, _PARTITIONS)) % _PARTITIONS
+            line = msgspec.structs.replace(line, partition=wrong)
+        yield line
+        if not once:
             again = dict(event)
             if rng.random() < 0.25:
                 # A gateway reports the same call.
