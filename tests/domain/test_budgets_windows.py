@@ -2,7 +2,8 @@
 
 import pytest
 
-from ledgers import DAY, HOUR, MINUTE, T0, Log, event
+from ledgers import DAY, HOUR, MINUTE, T0, Log, command, event
+from tollway.contract.control import Finding
 from tollway.contract.moments import format_ms, parse_ms
 
 TODAY = "2026-03-10T00:00:00.000Z"
@@ -147,3 +148,11 @@ def test_a_skewed_clock_is_booked_at_broker_time_with_its_own_beside_it(
 def test_an_event_of_a_minute_that_has_left_is_late(age: int, late: bool) -> None:
     log = Log().send(event(T0 - age))
     assert (log.charges()[0].late, log.close().books.counts()["late"]) == (late, late)
+
+
+def test_a_finding_has_the_time_at_which_its_event_is_booked() -> None:
+    log = Log().tell(command("policy.set", policy={"run_budget_usd": "1"}))
+    log.send(event(time="2026-03-10T17:30:00+05:30", cost="5", session="s"))
+    log.send(event(time="2031-01-01T00:00:00Z", cost="500", session="t"))
+    times = {verdict.time for verdict in log.verdicts if isinstance(verdict, Finding)}
+    assert times == {format_ms(T0)}

@@ -419,11 +419,13 @@ class Booker:
         )
         if sightings is not None:
             for sighting in sightings:
-                self._report(workspace, event, sighting)
+                self._report(workspace, event, sighting, booking.booked_ms)
         if event.kind == "outcome":
             self.sweeper.finish(workspace, run)
 
-    def _report(self, workspace: Workspace, event: UsageEvent, sighting: Sighting) -> None:
+    def _report(
+        self, workspace: Workspace, event: UsageEvent, sighting: Sighting, booked_ms: int
+    ) -> None:
         if not event.session and sighting.detector == "budget_exceeded":
             # Events without a session are no run, so they have no run's budget.
             return
@@ -444,7 +446,8 @@ class Booker:
                 event_id=event.id,
                 message=sighting.message,
                 evidence=sighting.evidence,
-                time=event.time,
+                # As it is booked, in UTC: the event's own may be in any zone, or of a wrong clock.
+                time=format_ms(booked_ms),
                 cause=moment.cause(),
                 version=version,
             )
