@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Newer than pyproject.toml when the environment holds what it asks for.
 READY := .venv/.ready
 
-.PHONY: demo test lint kafka bench faults clean
+.PHONY: demo test lint kafka bench compile faults clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml
@@ -37,9 +37,13 @@ kafka: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench $(ARGS)
 
+# The domain's hot modules as machine code, beside their sources; ARGS=--clean removes them.
+compile: $(READY)
+	$(BIN)/python -m bench.compile $(ARGS)
+
 # Kills, hangs and cuts while events flow; takes minutes.
 faults: $(READY)
 	$(BIN)/pytest tests/faults $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,6 +1,7 @@
 """bench/results.json, and its table in docs/performance.md.
 
-``python -m bench.tables`` writes the table anew from the results.
+``python -m bench.tables`` writes the table anew from the results; with ``--check`` it only says
+whether that would change anything.
 """
 
 import sys
@@ -57,17 +58,25 @@ def read_results() -> Results:
 def write_results(results: Results) -> None:
     text = msgspec.json.format(msgspec.json.encode(results), indent=2)
     RESULTS.write_bytes(text + b"\n")
-    _write_table(results)
+    document = _with_table(DOCUMENT.read_text(encoding="utf-8"), results)
+    DOCUMENT.write_text(document, encoding="utf-8")
 
 
-def _write_table(results: Results) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
+def _with_table(text: str, results: Results) -> str:
     head, opening, rest = text.partition(OPENING)
     _, closing, tail = rest.partition(CLOSING)
     if not opening or not closing:
         sys.exit(f"{DOCUMENT} has no markers {OPENING.strip()} and {CLOSING}")
-    DOCUMENT.write_text(f"{head}{opening}{table(results)}{closing}{tail}", encoding="utf-8")
+    return f"{head}{opening}{table(results)}{closing}{tail}"
+
+
+def main() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    written = _with_table(text, read_results())
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(0 if written == text else f"{DOCUMENT} is not what {RESULTS} says")
+    DOCUMENT.write_text(written, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    _write_table(read_results())
+    main()
