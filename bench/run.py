@@ -10,6 +10,7 @@ the directory that TOLLWAY_DATA names, else ../shared/data beside the repository
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,8 @@ def main() -> None:
     given = arguments.parse_args()
     if not (data_directory() / "traces").is_dir():
         sys.exit(f"no recorded runs in {data_directory()}; set TOLLWAY_DATA")
+    # Ended from outside, it still stops its broker and takes its directory away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     machine = describe(KAFKA_VERSION)
     if load() > BUSY:
         print(f"the machine is busy (load {load():.2f}): the figures will be lower", flush=True)
