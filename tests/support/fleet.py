@@ -161,10 +161,11 @@ class Fleet:
             self._frozen.append((time.monotonic() + fault.for_s, child))
         else:
             child = self.sink if fault.what == "sink" else self.workers[fault.which]
+            # It may just have ended by itself; then it is its next life that is killed.
+            self.tick()
             self._note(f"kill -9 of {child.name}", fault.what)
-            if child.running:
-                self._killed.add(child.name)
-                child.kill()
+            self._killed.add(child.name)
+            child.kill()
 
     def _note(self, text: str, what: str) -> None:
         self.happened.faults.append(f"{self.elapsed():.1f} s: {text}")
