@@ -41,9 +41,9 @@ bench: $(READY)
 compile: $(READY)
 	$(BIN)/python -m bench.compile $(ARGS)
 
-# Kills, hangs and cuts while events flow; takes minutes.
+# Workers, sink and broker killed while events flow; writes docs/faults.md; takes ten minutes.
 faults: $(READY)
-	$(BIN)/pytest tests/faults $(ARGS)
+	$(BIN)/python -m bench.faults $(ARGS)
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

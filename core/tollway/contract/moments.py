@@ -10,6 +10,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _MINUTES_CACHED = 4096
 _minute_ms: dict[str, int] = {}
 _second_text: dict[int, str] = {}
+_MILLIS = tuple(f"{millis:03d}Z" for millis in range(1000))
 
 
 class MalformedMoment(ValueError):
@@ -60,4 +61,4 @@ def format_ms(ms: int) -> str:
             _second_text.clear()
         text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.")
         _second_text[second] = text
-    return f"{text}{ms - second * 1000:03d}Z"
+    return text + _MILLIS[ms - second * 1000]

@@ -18,7 +18,8 @@ __all__ = [
 ]
 
 DEFAULT_PARTITIONS = 12
-_DAY_MS = 24 * 60 * 60 * 1000
+_HOUR_MS = 60 * 60 * 1000
+_DAY_MS = 24 * _HOUR_MS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,13 @@ CONTROL = Topic(
 )
 LEDGER = Topic(
     name="tollway.ledger",
-    config={"cleanup.policy": "compact", "max.message.bytes": str(16 * 1024 * 1024)},
+    config={
+        "cleanup.policy": "compact",
+        # The sinks read the last words of what leaves before its tombstone takes them away: they
+        # may be behind for so long. Longer would make taking a partition over slow.
+        "min.compaction.lag.ms": str(_HOUR_MS),
+        "max.message.bytes": str(16 * 1024 * 1024),
+    },
     co_partitioned=True,
 )
 CHARGES = Topic(

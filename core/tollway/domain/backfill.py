@@ -79,7 +79,7 @@ def _open(
     return account
 
 
-def _purses(workspace: Workspace, rule: Rule) -> list[tuple[tuple[str, str], Purse]]:
+def _purses(workspace: Workspace, rule: Rule) -> list[tuple[tuple[str, ...], Purse]]:
     """In the order of their subjects: a restored ledger opens them in another one."""
     return sorted(item for item in workspace.purses.items() if item[0][0] == rule.budget.id)
 

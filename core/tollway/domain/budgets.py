@@ -272,11 +272,18 @@ class Purse:
         self.start_ms = 0
         self.end_ms = 0
 
-    def find(self, at_ms: int) -> Account | None:
+    def at(self, at_ms: int) -> Account | None:
         """The account of the window that holds `at_ms`.
 
         None where that window had ended when the budget was made.
         """
+        account = self.current
+        if account is not None and self.start_ms <= at_ms < self.end_ms:
+            return account
+        return self.find(at_ms)
+
+    def find(self, at_ms: int) -> Account | None:
+        """As `at`, looked up by the calendar."""
         if self.rule.rolling_ms:
             start, end = 0, FOREVER_MS
         else:

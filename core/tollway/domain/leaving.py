@@ -7,7 +7,7 @@ from tollway.domain.detectors import RUN_IDLE_MS, RunWatch, finish
 from tollway.domain.spend import CARRIED, Hour, Minute
 from tollway.domain.stateful import Changes, Stateful, Wheel
 from tollway.domain.verdicts import Verdicts
-from tollway.domain.workspaces import Run, Workspace
+from tollway.domain.workspaces import Run, Workspace, purse_key
 
 __all__ = ["SESSION_IDLE_MS", "Sweeper"]
 
@@ -142,7 +142,7 @@ class Sweeper:
 
     def _drop_account(self, account: Account) -> None:
         workspace = self.workspaces[account.rule.workspace]
-        key = (account.rule.budget.id, account.subject_text)
+        key = purse_key(account.rule, account.subject)
         purse = workspace.purses.get(key)
         if purse is not None:
             purse.accounts.pop(account.start_ms, None)

@@ -11,7 +11,7 @@ from tollway.contract.ledger_entries import (
     SessionEntry,
     UnpricedEntry,
 )
-from tollway.contract.subjects import Subject, encode_name, encode_subject
+from tollway.contract.subjects import Subject, encode_name
 from tollway.contract.usage import UsageEvent
 from tollway.domain.budgets import Account, Purse, Rule
 from tollway.domain.charging import price_part
@@ -21,7 +21,17 @@ from tollway.domain.prices import Rates
 from tollway.domain.spend import Lane, LaneKey
 from tollway.domain.stateful import Stateful
 
-__all__ = ["AgentNorm", "Document", "Pending", "Priced", "Route", "Run", "Unpriced", "Workspace"]
+__all__ = [
+    "AgentNorm",
+    "Document",
+    "Pending",
+    "Priced",
+    "Route",
+    "Run",
+    "Unpriced",
+    "Workspace",
+    "purse_key",
+]
 
 # How far a child's spend is counted upwards.
 MAX_ANCESTORS = 8
@@ -233,7 +243,7 @@ class Route:
         self.tool_to = 0
 
     def accounts_at(self, at_ms: int) -> list[Account]:
-        found = [purse.find(at_ms) for purse in self.purses]
+        found = [purse.at(at_ms) for purse in self.purses]
         return [account for account in found if account is not None]
 
 
@@ -261,7 +271,8 @@ class Workspace:
 
     routes: dict[tuple[str | None, ...], Route]
     rules: dict[str, Rule]
-    purses: dict[tuple[str, str], Purse]
+    # By budget, and the values of its dimensions in their order.
+    purses: dict[tuple[str, ...], Purse]
     lanes: dict[LaneKey, Lane]
     producers: dict[str, Producer]
     runs: dict[tuple[str, str], Run]
@@ -328,7 +339,7 @@ class Workspace:
         return chain
 
     def purse(self, rule: Rule, subject: Subject, partition: int) -> Purse:
-        key = (rule.budget.id, encode_subject(subject))
+        key = purse_key(rule, subject)
         purse = self.purses.get(key)
         if purse is None:
             purse = Purse(rule, subject, partition)
@@ -342,10 +353,15 @@ class Workspace:
         for rule in self.rules.values():
             lines = sessions if "session" in rule.dimensions else sessions[:1]
             for session in lines:
-                subject = _subject(rule, {**values, "session": session})
+                same = session == values["session"]
+                subject = _subject(rule, values if same else {**values, "session": session})
                 if subject is not None:
                     found.append(self.purse(rule, subject, partition))
         return found
+
+
+def purse_key(rule: Rule, subject: Subject) -> tuple[str, ...]:
+    return (rule.budget.id, *[subject[name] for name in rule.dimensions])
 
 
 def _subject(rule: Rule, values: dict[str, str]) -> Subject | None:

@@ -65,7 +65,8 @@ _CONSUMER_FIXED = {
     "enable.auto.offset.store": "false",
     "auto.offset.reset": "earliest",
     "enable.partition.eof": "true",
-    # Decisions are written outside transactions and must not wait for one that is open.
+    # Most decisions are written outside transactions, and none may wait for one that is open.
+    # What a command decided is in one, and is decided again if that is aborted.
     "isolation.level": "read_uncommitted",
 }
 

@@ -1,6 +1,7 @@
 """The worker: owners of partitions, told by Faust what they own, closing their books in time."""
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -104,6 +105,9 @@ class Worker:
         owner.publish_standing()
         owned.committed_s = time.monotonic()
         owned.ready.set()
+        if self.is_ready():
+            # What was recovered stays: the collector need not look at it again and again.
+            gc.freeze()
         self._metrics.note(
             f"partition {partition} is owned, from offset {owner.ledger.usage_offset + 1}"
         )

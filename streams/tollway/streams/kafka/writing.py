@@ -40,6 +40,8 @@ def _producer(settings: WorkerSettings, extra: dict[str, Option]) -> Producer:
             "partitioner": "murmur2_random",
             "message.max.bytes": _MAX_MESSAGE_BYTES,
             "compression.type": "lz4",
+            # A callback for each record that went well costs more than the record.
+            "delivery.report.only.error": True,
             **extra,
         }
     )
