@@ -15,18 +15,20 @@ from faust.streams import Stream
 from faust.types import EventT, Message
 
 from tollway.contract.topics import COMMANDS, CONTROL, LEDGER, USAGE
+from tollway.streams.ending import EXIT_STOPPED, die
 from tollway.streams.kafka import partition_counts
 from tollway.streams.metrics import Metrics
 from tollway.streams.pages import serve_pages
 from tollway.streams.settings import WorkerSettings
 from tollway.streams.transport import Consumer
-from tollway.streams.worker import EXIT_STOPPED, Worker, die
+from tollway.streams.worker import Worker
 
 __all__ = ["WorkerApp", "run_worker"]
 
 CO_PARTITIONED = (USAGE.name, COMMANDS.name, CONTROL.name, LEDGER.name)
 # The loop is watched from a thread: whatever blocks it for so long will not let go.
 LOOP_STUCK_S = 60.0
+SWITCH_S = 0.001
 
 
 class ChunkSchema(faust.Schema[Any, Any]):
@@ -81,6 +83,7 @@ class WorkerApp(faust.App):
         self.consumer.fetcher = self.worker.fetcher
         self.consumer.on_wait_empty = self.worker.close_all
         self.add_future(_or_die(self.worker.keep_closing()))
+        self.add_future(_or_die(self.worker.keep_obeying()))
         self.add_future(_or_die(self.worker.keep_beating()))
         self.add_future(
             serve_pages(
@@ -152,6 +155,8 @@ def run_worker(settings: WorkerSettings) -> None:
             EXIT_STOPPED,
         )
     mode.loop.use("uvloop")
+    # The threads that write books give the loop its turn back sooner than after the default 5 ms.
+    sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(100_000, 20, 100)
     app = WorkerApp(settings, counts[USAGE.name])
     try:

@@ -2,16 +2,14 @@
 
 import asyncio
 import gc
-import os
-import sys
 import time
 import traceback
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
 
 from tollway.contract.moments import format_ms
 from tollway.domain.prices import Catalogue
+from tollway.streams.ending import EXIT_STOPPED, die
 from tollway.streams.kafka import (
     Books,
     Chunk,
@@ -27,22 +25,11 @@ from tollway.streams.metrics import Metrics
 from tollway.streams.owner import Acknowledged, Closing, LogLost, Owner, recover
 from tollway.streams.settings import WorkerSettings
 
-__all__ = ["Worker", "die"]
+__all__ = ["Worker"]
 
-# What sysexits.h calls an internal software error: the supervisor restarts.
-EXIT_CRASHED = 70
-# What it calls a configuration error: to restart would not help, a person must act.
-EXIT_STOPPED = 78
 DELIVERY_S = 60.0
 _SLICE = 1000
 _RECOVERIES_AT_ONCE = 4
-
-
-def die(message: str, code: int = EXIT_CRASHED) -> NoReturn:
-    """Ends the process at once. State is in the books; what is not will be read again."""
-    sys.stderr.write(f"tollway worker: {message}\n")
-    sys.stderr.flush()
-    os._exit(code)
 
 
 class Owned:
@@ -215,19 +202,31 @@ class Worker:
         books.write(closing.records)
 
     async def keep_closing(self) -> None:
-        """Closes the books once a second, and at once when a command waits."""
+        """Closes the books of each partition once a second, one after the other.
+
+        Not all at once: a dozen threads that write would take turns at the interpreter with the
+        loop, and a decision would wait for all of them.
+        """
         while True:
+            began_s = time.monotonic()
+            for partition, owned in list(self._owned.items()):
+                if self._owned.get(partition) is owned:
+                    await self._close(partition, owned)
+            spent_s = time.monotonic() - began_s
+            await asyncio.sleep(max(0.0, self._settings.close_every_s - spent_s))
+
+    async def keep_obeying(self) -> None:
+        """Closes the books at once where a command waits: it takes effect when they are."""
+        while True:
+            await self._wake.wait()
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self._settings.close_every_s)
-                closing = [
+            await asyncio.gather(
+                *(
                     self._close(partition, owned)
                     for partition, owned in list(self._owned.items())
                     if owned.owner is not None and owned.owner.has_commands()
-                ]
-                await asyncio.gather(*closing)
-            except TimeoutError:
-                await self.close_all()
+                )
+            )
 
     async def keep_beating(self) -> None:
         """A heartbeat a second for each partition, and now and then what stands."""
