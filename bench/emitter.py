@@ -28,7 +28,6 @@ USAGE = {
     "input_tokens": 1843,
     "output_tokens": 412,
     "cache_read_tokens": 1024,
-    "prompt_hash": "9f86d081884c7d65",
     "duration_ms": 2310,
 }
 
@@ -44,7 +43,7 @@ class Blocks:
     def see(self, decision: Decision) -> None:
         now_s = time.perf_counter()
         session = decision.subject.get("session")
-        if session is not None and decision.action == "block":
+        if session is not None and decision.rule == "budget:calls":
             with self._lock:
                 self.seen_s.setdefault(session, now_s)
 
@@ -64,13 +63,16 @@ def emit(blocks: Blocks, workspace: str, rate: int, seconds: float, calls: int) 
             time.sleep(wait_s)
         if number % GUARDED_EVERY:
             other = f"{workspace}-{number % OTHERS}"
-            meter.record(workspace=other, session=f"o-{number // 40}", **USAGE)
+            meter.record(
+                workspace=other, session=f"o-{number // 40}", prompt_hash=f"{number:x}", **USAGE
+            )
             continue
         session, call = f"s-{guarded // calls}", guarded % calls
         guarded += 1
         if call == calls - 1 and number >= rate * WARM_UP_S:
             blocks.recorded_s[session] = time.perf_counter()
-        meter.record(session=session, **USAGE)
+        # No prompt repeats: a block of the loop detector is not what is waited for.
+        meter.record(session=session, prompt_hash=f"{number:x}", **USAGE)
     return total
 
 
