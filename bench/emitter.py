@@ -47,6 +47,10 @@ class Blocks:
             with self._lock:
                 self.seen_s.setdefault(session, now_s)
 
+    def missed(self) -> set[str]:
+        """Sessions whose block has not come: those of the first seconds are not waited for."""
+        return set(self.recorded_s) - set(self.seen_s)
+
     def latencies_ms(self) -> list[float]:
         seen = self.seen_s
         return [1000 * (seen[s] - at) for s, at in self.recorded_s.items() if s in seen]
@@ -87,13 +91,14 @@ def main() -> None:
     sent = emit(blocks, workspace, int(rate), float(seconds), int(calls))
     took_s = time.perf_counter() - began_s
     deadline_s = time.monotonic() + LAST_S
-    while len(blocks.seen_s) < len(blocks.recorded_s) and time.monotonic() < deadline_s:
+    while blocks.missed() and time.monotonic() < deadline_s:
         time.sleep(0.05)
     said = {
         "rate": sent / took_s,
         "dropped": sum(meter.stats().dropped.values()),
         "crossed": len(blocks.recorded_s),
         "latencies_ms": blocks.latencies_ms(),
+        "missed": sorted(blocks.missed()),
     }
     print(json.dumps(said), flush=True)
 

@@ -36,6 +36,8 @@ def measure_latency(rig: Rig, core: Path, seconds: float = SECONDS) -> list[Figu
             f" seen, {said['dropped']} events dropped",
             flush=True,
         )
+        if said["missed"]:
+            print(f"not seen: {said['missed']}", flush=True)
         found.extend(_figures(rate, latencies))
         name = f"blocks_missed_at_{rate}_per_s"
         missed = float(str(said["crossed"])) - len(latencies)
