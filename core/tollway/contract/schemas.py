@@ -1,7 +1,7 @@
 """JSON Schemas of all that others read or write, built from the records themselves."""
 
 from inspect import cleandoc
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from pydantic import TypeAdapter
@@ -59,16 +59,16 @@ def schema(name: SchemaName) -> dict[str, object]:
     return head | _tidy(msgspec.json.schema(_STRUCTS[name]))
 
 
-def _tidy(node: dict[str, Any]) -> dict[str, Any]:  # any: JSON of unknown shape
+def _tidy(node: dict[str, Any]) -> dict[str, object]:  # any: JSON of unknown shape
     """Docstrings become descriptions: without the indentation of the source."""
-    tidied: dict[str, Any] = {}  # any: as above
-    for key, value in node.items():
-        if key == "description" and isinstance(value, str):
-            tidied[key] = cleandoc(value)
-        elif isinstance(value, dict):
-            tidied[key] = _tidy(value)
-        elif isinstance(value, list):
-            tidied[key] = [_tidy(item) if isinstance(item, dict) else item for item in value]
-        else:
-            tidied[key] = value
-    return tidied
+    return {key: _tidied(key, value) for key, value in node.items()}
+
+
+def _tidied(key: str, value: object) -> object:
+    if key == "description" and isinstance(value, str):
+        return cleandoc(value)
+    if isinstance(value, dict):
+        return _tidy(cast("dict[str, Any]", value))  # JSON has no other keys
+    if isinstance(value, list):
+        return [_tidied("", item) for item in cast("list[object]", value)]  # JSON of any shape
+    return value
