@@ -107,7 +107,7 @@ def stored(client: Client, store: ClickHouseStore, topic: str, value: object) ->
     [
         ("charges", Charge, set()),
         ("spend", SpendEntry, {"touched_minute"}),
-        ("accounts", AccountEntry, {"touched_ms", "buckets"}),
+        ("accounts", AccountEntry, {"touched_ms", "buckets", "unpriced"}),
         ("decisions", Decision, {"cause", "version"}),
         ("findings", Finding, {"cause", "version"}),
     ],
