@@ -231,7 +231,7 @@ def recover(
         raise LogLost(
             f"partition {partition} of {USAGE.name} ends at offset {bounds.end}, but its books"
             f" have seen {ledger.usage_offset}: this is another log than the books were kept of."
-            " Restore the topic, or begin a new generation with `tollway rebuild`"
+            " Restore the topic, or delete all tollway.* topics and begin with empty tables"
         )
     if bounds.first > next_offset and accept_loss:
         ledger.usage_offset = ledger.moment.offset = bounds.first - 1

@@ -73,8 +73,8 @@ def _check_partitions(
         raise WrongTopics(
             f"{', '.join(wrong)} partitions, not {partitions}; a workspace would have two writers."
             f" Use --partitions with the number they all have, or, to change it: stop the workers,"
-            f" delete the tollway.* topics, create them with --partitions {partitions} and run"
-            f" `tollway rebuild`"
+            f" delete the tollway.* topics, create them with --partitions {partitions} and begin"
+            f" with empty tables: books are not carried over"
         )
 
 
