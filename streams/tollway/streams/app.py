@@ -15,6 +15,7 @@ from faust.streams import Stream
 from faust.types import EventT, Message
 
 from tollway.contract.topics import COMMANDS, CONTROL, LEDGER, USAGE
+from tollway.streams import memory
 from tollway.streams.ending import EXIT_STOPPED, die
 from tollway.streams.kafka import partition_counts
 from tollway.streams.metrics import Metrics
@@ -29,6 +30,7 @@ CO_PARTITIONED = (USAGE.name, COMMANDS.name, CONTROL.name, LEDGER.name)
 # The loop is watched from a thread: whatever blocks it for so long will not let go.
 LOOP_STUCK_S = 60.0
 SWITCH_S = 0.001
+METADATA_AGE_MS = 5_000
 
 
 class ChunkSchema(faust.Schema[Any, Any]):
@@ -55,13 +57,16 @@ class WorkerApp(faust.App):
             topic_disable_leader=True,
             topic_allow_declare=False,
             table_standby_replicas=0,
-            stream_buffer_maxsize=16,
+            stream_buffer_maxsize=4,
             stream_wait_empty=True,
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.session_timeout_s / 5,
             broker_commit_interval=2.0,
             # The driver never polls for records, and must not take that for idleness.
             broker_max_poll_interval=1_000_000.0,
+            # A leader that joins while the broker has no topics yet hands out no partitions; it
+            # tries again when it sees that they are there.
+            consumer_metadata_max_age_ms=METADATA_AGE_MS,
             consumer_auto_offset_reset="earliest",
         )
         self._worker_settings = settings
@@ -157,7 +162,9 @@ def run_worker(settings: WorkerSettings) -> None:
     mode.loop.use("uvloop")
     # The threads that write books give the loop its turn back sooner than after the default 5 ms.
     sys.setswitchinterval(SWITCH_S)
-    gc.set_threshold(100_000, 20, 100)
+    # The worker settles after each closing; in between there is little to find.
+    gc.set_threshold(1_000_000, 20, 100)
+    memory.keep_freed_memory()
     app = WorkerApp(settings, counts[USAGE.name])
     try:
         faust.Worker(
