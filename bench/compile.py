@@ -24,8 +24,11 @@ CORE = ROOT / "core"
 HOT = (
     "contract/moments.py",
     "contract/money.py",
+    "contract/subjects.py",
+    "domain/agents.py",
     "domain/booking.py",
     "domain/budgets.py",
+    "domain/calendar.py",
     "domain/charging.py",
     "domain/dedup.py",
     "domain/detectors/*.py",
@@ -33,9 +36,16 @@ HOT = (
     "domain/ledger.py",
     "domain/prices/counts.py",
     "domain/prices/rates.py",
+    "domain/pricing.py",
+    "domain/reading.py",
+    "domain/reporting.py",
+    "domain/routes.py",
+    "domain/runs.py",
     "domain/spend.py",
     "domain/stateful.py",
+    "domain/usage.py",
     "domain/verdicts.py",
+    "domain/waiting.py",
     "domain/workspaces.py",
 )
 

@@ -35,6 +35,7 @@ from tollway.domain.detectors import (
     profile_of,
 )
 from tollway.domain.prices import Catalogue
+from tollway.domain.usage import Usage
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TOLLWAY_DATA", ROOT.parent / "shared" / "data"))
@@ -79,7 +80,7 @@ def priced(catalogue: Catalogue, event: UsageEvent) -> Step:
     model = event.model or ""
     rates = catalogue.rates(event.provider, model, None, time_ms)
     rates = rates or catalogue.dearest(event.provider, time_ms)
-    cost_pico = 0 if rates is None else rates.cost_pico(event)
+    cost_pico = 0 if rates is None else rates.cost_pico(Usage(event))
     return Step(event, time_ms, cost_pico, catalogue.context_window(event.provider, model))
 
 
@@ -117,7 +118,7 @@ def replayed(run: Run, profile: Profile, norms: dict[tuple[str, str, str], Norm]
         tokens += spent
         after += spent if "block" in levels.values() else 0
         requests += event.kind == "llm"
-        for sighting in observe(watch, profile, norm, event, time_ms, cost, window) or ():
+        for sighting in observe(watch, profile, norm, Usage(event), time_ms, cost, window) or ():
             alarms[sighting.detector] += 1
             if levels.get(sighting.detector) != "block":
                 levels[sighting.detector] = sighting.level
@@ -231,7 +232,7 @@ def median_rule() -> str:
             watch = RunWatch()
             event = UsageEvent(id=str(number), time="", workspace="index", agent="openhands")
             cost_pico = round(float(usd) * PICO_PER_USD)
-            said = observe(watch, profile, norm, event, 0, cost_pico, 0) or []
+            said = observe(watch, profile, norm, Usage(event), 0, cost_pico, 0) or []
             levels: dict[str, str] = {one.detector: one.level for one in said}
             seen[outcome].append(Seen(row["source"], outcome, 1, levels, Counter(), 0, 0))
             finish(watch, norm)

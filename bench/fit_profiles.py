@@ -22,6 +22,7 @@ from tollway.contract.moments import parse_ms
 from tollway.contract.money import format_usd
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices.catalogue import Catalogue
+from tollway.domain.usage import Usage
 
 ROOT = Path(__file__).parents[1]
 PROFILES = ROOT / "cli/tollway/cli/demo/profiles.json"
@@ -192,7 +193,7 @@ def _cost(run: Run) -> int:
     pico = 0
     for call in run.calls:
         rates = _CATALOGUE.rates(call.provider, call.model or "", None, at_ms)
-        pico += rates.cost_pico(call) if rates is not None else 0
+        pico += rates.cost_pico(Usage(call)) if rates is not None else 0
     return pico
 
 

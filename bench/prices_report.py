@@ -20,6 +20,7 @@ import genai_prices
 
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import Catalogue, Rates
+from tollway.domain.usage import Usage
 
 ORACLE = "usage_objects_genai_prices.json.gz"
 
@@ -152,7 +153,7 @@ def compare(catalogue: Catalogue, data: Path) -> Counter[tuple[str, Case]]:
         if key not in known:
             known[key] = catalogue.rates(provider, model, None, PRICED_AT_MS)
         rates = known[key]
-        ours = None if rates is None else rates.cost_pico(event_of(usage))
+        ours = None if rates is None else rates.cost_pico(Usage(event_of(usage)))
         theirs = None if price is None else price * 10**12
         entry = "" if rates is None else rates.version.split(" ", 1)[1]
         case = (provider, model, entry)

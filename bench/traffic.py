@@ -26,6 +26,7 @@ from tollway.contract.command import (
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import Catalogue
+from tollway.domain.usage import Usage
 
 __all__ = ["Record", "Traffic", "data_directory"]
 
@@ -101,6 +102,7 @@ class Traffic:
         # (time, repetition, run, step): sorted, the runs lie side by side as they did in life.
         order = sorted(self._placed(end_ms))
         encode = msgspec.json.Encoder().encode
+        convert = msgspec.convert
         sequences: dict[str, int] = {}
         for time_ms, repetition, number, step in order:
             run = self._runs[number]
@@ -117,7 +119,8 @@ class Traffic:
                 "session": f"{event['session']}~{repetition}",
                 "connection": event.get("provider") or "tools",
             }
-            yield Record(run.workspace.encode(), encode(sent))
+            # In the SDK's own order of fields.
+            yield Record(run.workspace.encode(), encode(convert(sent, UsageEvent)))
 
     def _placed(self, end_ms: int) -> Iterator[tuple[int, int, int, int]]:
         chance = random.Random(SEED)
@@ -178,9 +181,9 @@ class Traffic:
                 found[model] = (200_000, 800_000, 200_000)
                 continue
             found[model] = (
-                listed.cost_pico(_used(input_tokens=1)),
-                listed.cost_pico(_used(output_tokens=1)),
-                listed.cost_pico(_used(input_tokens=1, cache_read_tokens=1)),
+                listed.cost_pico(Usage(_used(input_tokens=1))),
+                listed.cost_pico(Usage(_used(output_tokens=1))),
+                listed.cost_pico(Usage(_used(input_tokens=1, cache_read_tokens=1))),
             )
         return found
 

@@ -12,7 +12,14 @@ from tollway.contract.charge import Charge
 from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
 from tollway.contract.usage import UsageEvent
-from tollway.domain.charging import Booking, adjustment_line, charge_head, charge_line, price_part
+from tollway.domain.charging import (
+    MAX_PACK_BYTES,
+    Booking,
+    ChargeLines,
+    charge_head,
+    price_part,
+)
+from tollway.domain.usage import Usage
 
 _charge = msgspec.json.Decoder(Charge, strict=True).decode
 _FIELDS = {field.name for field in msgspec.structs.fields(Charge)}
@@ -63,11 +70,24 @@ def bookings(draw: st.DrawFn) -> tuple[Booking, str, str]:
         st.sampled_from(["priced", "explicit", "free", "unpriced", "conservative"])
     )
     source, version = draw(NAMES), draw(NAMES)
-    booking.price_text = price_part(booking.state, source, version)
     booking.clamped, booking.late = draw(st.booleans()), draw(st.booleans())
     booking.skewed, booking.offset = draw(st.booleans()), draw(st.integers(0, 2**62))
     booking.log_text = format_ms(draw(st.integers(0, 4 * 10**12)))
     return booking, source, version
+
+
+def _line(event: UsageEvent, booking: Booking, source: str, version: str) -> str:
+    usage = Usage(event)
+    booking.head = charge_head(usage, 7) + price_part(booking.state, source, version)
+    lines = ChargeLines()
+    lines.add(usage, booking)
+    return _only(lines)
+
+
+def _only(lines: ChargeLines) -> str:
+    (pack,) = lines.take()
+    (line,) = pack.splitlines()
+    return line.decode()
 
 
 def _expected(event: UsageEvent, booking: Booking, source: str, version: str) -> Charge:
@@ -110,7 +130,7 @@ def test_a_line_decodes_to_the_charge_built_field_by_field(
     event: UsageEvent, booked: tuple[Booking, str, str]
 ) -> None:
     booking, source, version = booked
-    line = charge_line(charge_head(event, 7), event, booking)
+    line = _line(event, booking, source, version)
     assert _charge(line) == _expected(event, booking, source, version)
     pairs = json.loads(line, object_pairs_hook=list)
     names = [name for name, _ in pairs]
@@ -128,7 +148,10 @@ def test_an_adjustment_is_money_and_nothing_counted_twice(
 ) -> None:
     booking, _, _ = booked
     booking.cost_pico = -booking.cost_pico
-    charge = _charge(adjustment_line(charge_head(event, 7), event, booking, "a#1"))
+    booking.head = charge_head(Usage(event), 7)
+    lines = ChargeLines()
+    lines.adjust(Usage(event), booking, "a#1")
+    charge = _charge(_only(lines))
     assert (charge.kind, charge.id, charge.adjusts) == ("adjustment", "a#1", event.id)
     assert charge.cost == format_usd(booking.cost_pico)
     counts = [getattr(charge, name) for name in (*_SAME_COUNT[:-1], "seconds")]
@@ -140,16 +163,45 @@ def test_an_empty_name_is_no_field(name: str) -> None:
     fields: dict[str, Any] = {name: ""}
     event = UsageEvent(id="e", time="", workspace="w", agent="a", **fields)
     booking = Booking()
-    booking.log_text = format_ms(0)
-    assert name not in json.loads(charge_line(charge_head(event, 0), event, booking))
+    assert name not in json.loads(_line(event, booking, "list", "1"))
 
 
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("priced", ',"price_source":"list","price_version":"1"'),
-        ("free", ',"price_state":"free","price_source":"list","price_version":"1"'),
+        ("priced", b',"price_source":"list","price_version":"1"'),
+        ("free", b',"price_state":"free","price_source":"list","price_version":"1"'),
     ],
 )
-def test_what_is_usual_about_a_price_is_left_out(state: str, said: str) -> None:
+def test_what_is_usual_about_a_price_is_left_out(state: str, said: bytes) -> None:
     assert price_part(state, "list", "1") == said
+
+
+def test_a_pack_is_closed_when_it_is_full_and_no_line_is_cut() -> None:
+    usage = Usage(UsageEvent(id="e" * 400, time="", workspace="w", agent="a"))
+    booking = Booking()
+    booking.head = charge_head(usage, 0)
+    lines = ChargeLines()
+    count = 2 * MAX_PACK_BYTES // 400
+    for booking.offset in range(count):
+        lines.add(usage, booking)
+    packs = lines.take()
+    assert len(packs) > 2
+    assert all(len(pack) < MAX_PACK_BYTES + 1000 for pack in packs)
+    charged = [_charge(line).offset for pack in packs for line in pack.splitlines()]
+    assert charged == list(range(count))
+    assert all(pack.endswith(b"\n") for pack in packs)
+    assert lines.take() == []
+
+
+def test_an_events_own_text_for_its_time_is_used_where_it_is_ours() -> None:
+    usage = Usage(
+        UsageEvent(id="e", time="2026-03-10T12:00:00.000Z", workspace="w", agent="a", tags={})
+    )
+    booking = Booking()
+    booking.is_timely = True
+    booking.head = charge_head(usage, 0)
+    lines = ChargeLines()
+    lines.add(usage, booking)
+    charge = _charge(_only(lines))
+    assert (charge.time, charge.tags) == ("2026-03-10T12:00:00.000Z", None)

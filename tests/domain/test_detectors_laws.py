@@ -9,6 +9,7 @@ from detector_runs import START_MS, compat, production
 from tollway.contract.command import Policy
 from tollway.contract.usage import UsageEvent
 from tollway.domain.detectors import Norm, RunWatch, Sighting, finish, observe, profile_of
+from tollway.domain.usage import Usage
 
 Step = tuple[UsageEvent, int, int]
 
@@ -53,7 +54,7 @@ def replay(
     heard = []
     for event, gap_ms, cost_pico in steps:
         at_ms += gap_ms
-        heard.append(observe(watch, profile, norm, event, at_ms, cost_pico, 100_000))
+        heard.append(observe(watch, profile, norm, Usage(event), at_ms, cost_pico, 100_000))
     return heard, at_ms
 
 
@@ -134,12 +135,12 @@ def test_the_longest_names_and_hashes_are_bounded_too() -> None:
             id="call", time="", workspace="acme", agent="bot", kind="tool", tool=long,
             args_hash=long, result_hash=long, result_tokens=20_000,
         )  # fmt: skip
-        observe(watch, profile, Norm(), event, START_MS, 0, 0)
+        observe(watch, profile, Norm(), Usage(event), START_MS, 0, 0)
         call = UsageEvent(
             id="call", time="", workspace="acme", agent="bot", model=long, prompt_hash=long
         )
         if number % 100 == 0:
-            observe(watch, profile, Norm(), call, START_MS, 0, 0)
+            observe(watch, profile, Norm(), Usage(call), START_MS, 0, 0)
     assert len(json.dumps(watch.pack())) < 16_000
 
 
@@ -165,5 +166,5 @@ def test_a_run_is_counted_once_however_it_ends() -> None:
 def test_lost_events_are_no_part_of_a_run() -> None:
     watch = RunWatch()
     loss = UsageEvent(id="x", time="", workspace="acme", agent="bot", kind="loss", lost={"full": 3})
-    assert observe(watch, profile_of(production()), Norm(), loss, START_MS, 0, 0) is None
+    assert observe(watch, profile_of(production()), Norm(), Usage(loss), START_MS, 0, 0) is None
     assert (watch.events, watch.last_ms) == (0, 0)

@@ -1,10 +1,12 @@
 """Moments: RFC 3339 with a zone in, UTC with milliseconds out."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
+from tollway.contract.moments import MalformedMoment, canonical_ms, format_ms, parse_ms
 
 NOON = 1_773_144_000_000
 
@@ -53,6 +55,22 @@ def test_whether_a_moment_is_read_does_not_depend_on_those_read_before(text: str
     assert parse_ms("2026-03-10T12:34:00.000Z") == NOON + 34 * 60_000
     with pytest.raises(MalformedMoment):
         parse_ms(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-10T12:34:00Z", "2026-03-10 12:34:00.000Z", "2026-W11-2T12:34:00.000Z",
+        "2026-03-10t12:34:00.000Z", "2026-03-10T12:34:00.000z", "2026-03-10T13:34:00.000+01:00",
+        "2026-03-10T12:34:00.0000Z", "2026-03-10T12:34:00.000Z ", "2026-03-10T12:34:00.00٣Z",
+    ],
+)  # fmt: skip
+def test_only_what_we_would_write_is_canonical(text: str) -> None:
+    parse_ms("2026-03-10T12:34:00.000Z")
+    assert canonical_ms("2026-03-10T12:34:00.000Z") == NOON + 34 * 60_000
+    with contextlib.suppress(MalformedMoment):
+        parse_ms(text)
+    assert canonical_ms(text) == -1
 
 
 @given(st.integers(0, 253_402_300_799_999))

@@ -131,7 +131,7 @@ def test_a_policy_that_no_longer_blocks_lifts_the_block() -> None:
 def test_past_the_limit_events_are_charged_later_from_the_table_and_the_block_is_lifted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tollway.domain.booking.MAX_PENDING", 1)
+    monkeypatch.setattr("tollway.domain.pricing.MAX_PENDING", 1)
     log = _unpriced(Log(), "block").send(_mystery(), _mystery())
     assert len(log.close().books.of("pending")) == 1
     _price(log)

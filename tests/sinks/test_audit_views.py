@@ -58,7 +58,7 @@ class Books:
         self.command({"type": "budget.set", "budget": budget})
 
     def close(self) -> None:
-        chunk = "\n".join(self.ledger.take_charges()).encode()
+        chunk = b"".join(self.ledger.take_charges())
         self.written.append(record("tollway.charges", chunk))
         for key, entry in self.ledger.close():
             value = None if entry is None else msgspec.json.encode(entry)

@@ -4,6 +4,7 @@ from tollway.contract.command import DetectorParameters, Policy
 from tollway.contract.money import parse_usd
 from tollway.contract.usage import UsageEvent
 from tollway.domain.detectors import Norm, RunWatch, Sighting, observe, profile_of
+from tollway.domain.usage import Usage
 
 __all__ = ["START_MS", "AgentRun", "compat", "production"]
 
@@ -85,7 +86,13 @@ class AgentRun:
 
     def see(self, event: UsageEvent, usd: str = "0") -> list[Sighting]:
         seen = observe(
-            self.watch, self.profile, self.norm, event, self.at_ms, parse_usd(usd), self.window
+            self.watch,
+            self.profile,
+            self.norm,
+            Usage(event),
+            self.at_ms,
+            parse_usd(usd),
+            self.window,
         )
         self.at_ms += self.step_ms
         self.heard += seen or []

@@ -227,7 +227,7 @@ class Log:
         return self
 
     def _take(self) -> "Log":
-        self.lines += self.ledger.take_charges()
+        self.lines += b"".join(self.ledger.take_charges()).splitlines()
         self.verdicts += self.ledger.take_verdicts()
         self.letters += self.ledger.take_buried()
         self.misrouted += self.ledger.take_misrouted()

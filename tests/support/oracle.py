@@ -18,6 +18,7 @@ from tollway.contract.topics import DEFAULT_PARTITIONS as PARTITIONS
 from tollway.contract.topics import partition_of
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import Catalogue, PriceBook
+from tollway.domain.usage import Usage
 from workload import LogLine
 
 __all__ = ["ChargeKey", "Charged", "Expected", "MinuteKey", "Spent", "expect"]
@@ -156,7 +157,7 @@ class _Reader:
         rates = self.prices.rates_for(
             event.workspace, event.provider, event.model or "", event.service_tier, booked_ms
         )
-        return None if rates is None else rates.cost_pico(event)
+        return None if rates is None else rates.cost_pico(Usage(event))
 
     def _spend(self, event: UsageEvent, cost_pico: int | None, booked_ms: int) -> None:
         spent = self.expected.spend[

@@ -111,7 +111,7 @@ def replay(
 
 
 def _hear(ledger: Ledger, life: Life, charges: list[str]) -> None:
-    charges.extend(ledger.take_charges())
+    charges.extend(line.decode() for line in b"".join(ledger.take_charges()).splitlines())
     for verdict in ledger.take_verdicts():
         life.hear(verdict.id, _encode(verdict))
 

@@ -1,13 +1,13 @@
 """A dead letter: a record that could not be read, why, and where it stands."""
 
 from base64 import b64encode
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 __all__ = ["MAX_DEAD_BYTES", "DeadLetter", "Reason", "dead_letter"]
 
-MAX_DEAD_BYTES = 64 * 1024
+MAX_DEAD_BYTES: Final = 64 * 1024
 
 # Stable words: alerts and tests match on them.
 Reason = Literal[

@@ -5,14 +5,17 @@ unit (measured on genai-prices: all but float artefacts of one reseller).
 """
 
 import re
+from typing import Final
 
 __all__ = ["MAX_PICO", "PICO_PER_USD", "MalformedMoney", "format_usd", "parse_usd"]
 
-PICO_PER_USD = 10**12
+PICO_PER_USD: Final = 10**12
 # Decimal(38, 12) at rest: 26 digits before the point. One amount never needs more than this.
-MAX_PICO = 10**15 * PICO_PER_USD
+MAX_PICO: Final = 10**15 * PICO_PER_USD
 
-_USD = re.compile(r"\s*(-?)\$?([0-9]{1,15})(?:\.([0-9]{0,12}))?\s*")
+_USD: Final = re.compile(r"\s*(-?)\$?([0-9]{1,15})(?:\.([0-9]{0,12}))?\s*")
+_DIGITS: Final = 12
+_ZEROS: Final = ["0" * (_DIGITS - length) for length in range(_DIGITS + 1)]
 
 
 class MalformedMoney(ValueError):
@@ -40,5 +43,9 @@ def format_usd(pico: int) -> str:
     """The amount as a decimal string in dollars with its twelve decimals."""
     if pico < 0:
         return "-" + format_usd(-pico)
-    # The leading one keeps the zeros; a format specification costs twice as much.
-    return f"{pico // PICO_PER_USD}.{str(PICO_PER_USD + pico % PICO_PER_USD)[1:]}"
+    # Zeros from a table; a format specification costs twice as much.
+    if pico < PICO_PER_USD:
+        digits = str(pico)
+        return f"0.{_ZEROS[len(digits)]}{digits}"
+    digits = str(pico % PICO_PER_USD)
+    return f"{pico // PICO_PER_USD}.{_ZEROS[len(digits)]}{digits}"

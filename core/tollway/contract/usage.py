@@ -1,6 +1,6 @@
 """The usage event, version 1: what an agent says it used. JSON, one event a record."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,10 +13,10 @@ __all__ = [
     "UsageEvent",
 ]
 
-USAGE_VERSION = 1
-MAX_COUNT = 2**48
+USAGE_VERSION: Final = 1
+MAX_COUNT: Final = 2**48
 # Larger records are no usage events; the broker's own limit for one is far above.
-MAX_EVENT_BYTES = 256 * 1024
+MAX_EVENT_BYTES: Final = 256 * 1024
 
 EventKind = Literal["llm", "tool", "outcome", "loss"]
 

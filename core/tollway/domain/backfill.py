@@ -7,7 +7,7 @@ from tollway.domain.calendar import FOREVER_MS, window_bounds
 from tollway.domain.ledger import Ledger
 from tollway.domain.spend import DIMENSIONS_OF_LANE
 from tollway.domain.verdicts import lift
-from tollway.domain.workspaces import Workspace
+from tollway.domain.workspaces import Workspace, subject_of
 
 __all__ = ["backfill", "lift_fallen", "recount", "rejudge"]
 
@@ -37,7 +37,7 @@ def _from_lanes(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
         start_ms, _ = window_bounds(rule.window, rule.zone, now_ms)
     for lane in workspace.lanes.values():
         values: dict[str, str] = dict(zip(DIMENSIONS_OF_LANE, lane.dimensions, strict=True))
-        subject = _matching(rule, values)
+        subject = subject_of(rule, values)
         if subject is None:
             continue
         for at_ms, cost, tokens, calls in lane.pieces(start_ms, now_ms):
@@ -47,7 +47,7 @@ def _from_lanes(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
 def _from_runs(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
     for run in workspace.runs.values():
         for session in workspace.lineage(run.session):
-            subject = _matching(rule, {"session": session, "agent": run.agent})
+            subject = subject_of(rule, {"session": session, "agent": run.agent})
             if subject is not None:
                 account = _open(ledger, workspace, rule, subject, ledger.log_ms)
                 account.add(run.watch.spent_pico, run.tokens, run.calls, ledger.log_ms)
@@ -59,20 +59,10 @@ def _open_if_forbidden(ledger: Ledger, workspace: Workspace, rule: Rule) -> None
         _open(ledger, workspace, rule, dict(rule.fixed), ledger.log_ms)
 
 
-def _matching(rule: Rule, values: dict[str, str]) -> Subject | None:
-    subject: Subject = {}
-    for name in rule.dimensions:
-        value = values.get(name, "")
-        if not value or rule.fixed.get(name, value) != value:
-            return None
-        subject[name] = value
-    return subject
-
-
 def _open(
     ledger: Ledger, workspace: Workspace, rule: Rule, subject: Subject, at_ms: int
 ) -> Account:
-    account = workspace.purse(rule, subject, ledger.partition).find(at_ms)
+    account = workspace.purse(rule, subject).find(at_ms)
     # The window that holds the present has not ended when the budget is made, nor a later one.
     assert account is not None
     ledger.booker.keep(account)

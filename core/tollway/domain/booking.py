@@ -1,335 +1,118 @@
 """Books one new event: prices it, adds it to its minute and accounts, and lets the rules look."""
 
-from typing import Final
-
-from tollway.contract.control import Decision, Finding
-from tollway.contract.moments import format_ms, parse_ms
-from tollway.contract.subjects import Subject
-from tollway.contract.usage import UsageEvent
-from tollway.domain.budgets import Account
-from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
-from tollway.domain.charging import Booking, charge_head, charge_line, price_part
-from tollway.domain.detectors import Sighting, observe
+from tollway.contract.moments import parse_ms
+from tollway.domain.budgets import Account, Purse
+from tollway.domain.calendar import HOUR_MS, MINUTE_MS
+from tollway.domain.charging import Booking, ChargeLines, charge_head
+from tollway.domain.detectors import observe
 from tollway.domain.leaving import SESSION_IDLE_MS, Sweeper
-from tollway.domain.prices import BEGINNING_MS, END_MS, PriceBook, Rates, is_inconsistent
-from tollway.domain.spend import Lane, LaneKey, Minute
+from tollway.domain.prices import is_inconsistent
+from tollway.domain.pricing import Pricer
+from tollway.domain.reporting import report
+from tollway.domain.routes import FREE, Route
+from tollway.domain.runs import Run
+from tollway.domain.spend import Lane, Minute
 from tollway.domain.stateful import Changes
-from tollway.domain.verdicts import Moment, Verdicts, budget_decision, identity
-from tollway.domain.workspaces import AgentNorm, Pending, Priced, Route, Run, Unpriced, Workspace
+from tollway.domain.usage import Usage
+from tollway.domain.verdicts import Moment, Verdicts, budget_decision
+from tollway.domain.workspaces import Workspace
 
-__all__ = ["MAX_PENDING", "MAX_ROUTES", "Booker"]
-
-# Routes of one workspace held at hand; past that they are looked up anew.
-MAX_ROUTES = 100_000
-# Events without a price kept for a later one, in a partition. Past that the charge is still
-# written and counted as unpriced, and is re-priced from the table of charges.
-MAX_PENDING = 100_000
-# How long a detector's block stands unless it is lifted.
-DETECTOR_BLOCK_MS = 3_600_000
-
-
-_EXPLICIT: Final = price_part("explicit", "event", "")
-_FREE: Final = price_part("free", "", "")
-_TOOL: Final = price_part("priced", "tool", "")
-_UNPRICED: Final = price_part("unpriced", "", "")
+__all__ = ["Booker"]
 
 
 class Booker:
     """Books events of all workspaces of a partition."""
 
-    __slots__ = (
-        "changes",
-        "generation",
-        "lines",
-        "moment",
-        "partition",
-        "pending",
-        "prices",
-        "sweeper",
-        "verdicts",
-    )
+    __slots__ = ("changes", "lines", "moment", "pricer", "sweeper", "verdicts")
 
     def __init__(
         self,
         changes: Changes,
         verdicts: Verdicts,
-        prices: PriceBook,
+        pricer: Pricer,
         sweeper: Sweeper,
         moment: Moment,
-        lines: list[str],
+        lines: ChargeLines,
     ) -> None:
         self.changes = changes
         self.verdicts = verdicts
-        self.prices = prices
+        self.pricer = pricer
         self.sweeper = sweeper
         self.moment = moment
         self.lines = lines
-        self.partition = moment.partition
-        # How many events wait for a price.
-        self.pending = 0
 
     def book(
-        self, workspace: Workspace, event: UsageEvent, booking: Booking, explicit_pico: int
+        self, workspace: Workspace, usage: Usage, booking: Booking, explicit_pico: int
     ) -> None:
         """`explicit_pico` is the price the event named; -1 for none."""
-        if event.kind == "loss":
-            self._note_loss(event, booking)
+        if usage.kind == "loss":
+            self._note_loss(usage, booking)
             return
-        route = self.route(workspace, event)
-        booking.clamped = is_inconsistent(event)
-        if explicit_pico >= 0:
-            booking.cost_pico, booking.state = explicit_pico, "explicit"
-            booking.price_text = _EXPLICIT
-        else:
-            self._price(workspace, route, event, booking)
-        tokens = event.input_tokens + event.output_tokens
-        self.lines.append(charge_line(route.head, event, booking))
-        self._add(route, event, booking, tokens)
-        self._watch(workspace, route, event, booking, tokens)
+        run = workspace.run(usage.session, usage.agent)
+        route = workspace.route(run, usage)
+        if run.revision != workspace.revision or (
+            usage.parent_session and usage.session and not run.parent
+        ):
+            workspace.settle_run(run, usage.parent_session)
+        if route.revision != workspace.revision:
+            self._settle(workspace, route)
+        booking.clamped = is_inconsistent(usage)
+        self.pricer.price(workspace, run, route, usage, booking, explicit_pico)
+        self.lines.add(usage, booking)
+        tokens = usage.input_tokens + usage.output_tokens
+        self._add(route, usage, booking)
+        cost, calls, at_ms = booking.cost_pico, route.calls, booking.booked_ms
+        self._spend(route.purses, cost, tokens, calls, at_ms)
+        self._spend(run.purses, cost, tokens, calls, at_ms)
+        if workspace.has_mixed:
+            self._spend(workspace.mixed_purses(run, route), cost, tokens, calls, at_ms)
+        run.tokens += tokens
+        run.calls += calls
+        self._watch(workspace, run, route, usage, booking)
 
-    def _note_loss(self, event: UsageEvent, booking: Booking) -> None:
+    def _settle(self, workspace: Workspace, route: Route) -> None:
+        workspace.settle_route(route)
+        if route.model and not route.context_window:
+            catalogue = self.pricer.prices.catalogue
+            window = catalogue.context_window(route.provider or None, route.model)
+            route.context_window = window
+
+    def _note_loss(self, usage: Usage, booking: Booking) -> None:
         """What a producer dropped is written down; it costs nothing and belongs to no run."""
-        booking.clamped = False
-        booking.cost_pico, booking.state, booking.price_text = 0, "free", _FREE
-        self.lines.append(charge_line(charge_head(event, self.partition), event, booking))
+        booking.clamped = booking.waits = False
+        booking.cost_pico, booking.state = 0, "free"
+        booking.head = charge_head(usage, self.moment.partition) + FREE
+        self.lines.add(usage, booking)
 
-    def route(self, workspace: Workspace, event: UsageEvent) -> Route:
-        key = (
-            event.agent,
-            event.session,
-            event.model,
-            event.tool,
-            event.kind,
-            event.provider,
-            event.connection,
-            event.user,
-            event.customer,
-            event.service_tier,
-            event.source,
-            event.parent_session,
-        )
-        route = workspace.routes.get(key)
-        if route is None:
-            route = self._open_route(workspace, event)
-            if len(workspace.routes) >= MAX_ROUTES:
-                workspace.routes.clear()
-            workspace.routes[key] = route
-        return route
-
-    def _open_route(self, workspace: Workspace, event: UsageEvent) -> Route:
-        session = event.session or ""
-        dimensions = (
-            event.agent,
-            event.provider or "",
-            event.model or "",
-            event.connection or "",
-            event.tool or "",
-            event.user or "",
-            event.customer or "",
-        )
-        run = self.run(workspace, session, event.agent)
-        workspace.learn_parent(run, event.parent_session or "")
-        route = Route(
-            self.lane(workspace, dimensions),
-            run,
-            self._norm(workspace, event.agent),
-            charge_head(event, self.partition),
-        )
-        agent, provider, model, connection, tool, user, customer = dimensions
-        values = {
-            "agent": agent,
-            "session": session,
-            "connection": connection,
-            "user": user,
-            "customer": customer,
-            "provider": provider,
-            "model": model,
-            "tool": tool,
-        }
-        route.purses = workspace.purses_of(values, self.partition)
-        route.calls = 1 if event.kind in {"llm", "tool"} else 0
-        if model:
-            route.context_window = self.prices.catalogue.context_window(event.provider, model)
-        return route
-
-    def lane(self, workspace: Workspace, dimensions: LaneKey) -> Lane:
-        lane = workspace.lanes.get(dimensions)
-        if lane is None:
-            lane = Lane(workspace.name, dimensions)
-            workspace.lanes[dimensions] = lane
-        return lane
-
-    def run(self, workspace: Workspace, session: str, agent: str) -> Run:
-        run = workspace.runs.get((session, agent))
-        if run is None:
-            run = Run(workspace.name, session, agent)
-            workspace.runs[(session, agent)] = run
-        return run
-
-    def _norm(self, workspace: Workspace, agent: str) -> AgentNorm:
-        norm = workspace.norms.get(agent)
-        if norm is None:
-            norm = AgentNorm(workspace.name, agent)
-            workspace.norms[agent] = norm
-        return norm
-
-    def _price(
-        self, workspace: Workspace, route: Route, event: UsageEvent, booking: Booking
-    ) -> None:
-        """Sets what the event costs and why, from the prices at its booked time."""
-        at_ms = booking.booked_ms
-        prices = self.prices
-        if route.book_revision != prices.revision:
-            route.book_revision = prices.revision
-            route.rates_to = route.tool_to = 0
-        booking.cost_pico = 0
-        booking.state = "free"
-        booking.price_text = _FREE
-        if event.kind == "tool" and event.tool is not None:
-            if not route.tool_from <= at_ms < route.tool_to:
-                self._look_up_tool(workspace, route, event, at_ms)
-            if route.tool_cost >= 0:
-                booking.cost_pico, booking.state = route.tool_cost, "priced"
-                booking.price_text = _TOOL
-                return
-        if event.kind == "outcome" or (event.kind == "tool" and not event.model):
-            return
-        if not route.rates_from <= at_ms < route.rates_to:
-            self._look_up_rates(workspace, route, event, at_ms)
-        rates = route.rates
-        if rates is None or not rates.covers(event):
-            # Without a rate for a part of what was used, the rest is no price.
-            self._park(workspace, route, event, booking)
-            return
-        booking.cost_pico, booking.state = rates.cost_pico(event), "priced"
-        booking.price_text = route.price_text
-
-    def _look_up_rates(
-        self, workspace: Workspace, route: Route, event: UsageEvent, at_ms: int
-    ) -> None:
-        """Routes are many, models few: prices are held by the workspace too."""
-        prices = self.prices
-        if workspace.priced_revision != prices.revision:
-            workspace.priced_revision = prices.revision
-            workspace.priced.clear()
-        key = (event.provider, event.model or "", event.service_tier)
-        priced = workspace.priced.get(key)
-        if priced is None or not priced.from_ms <= at_ms < priced.to_ms:
-            rates = prices.rates_for(workspace.name, *key, at_ms)
-            if len(workspace.priced) >= MAX_ROUTES:
-                workspace.priced.clear()
-            priced = workspace.priced[key] = self._priced(workspace, event, rates, at_ms)
-        route.rates, route.rates_from, route.rates_to = priced.rates, priced.from_ms, priced.to_ms
-        route.price_text = priced.price_text
-
-    def _priced(
-        self, workspace: Workspace, event: UsageEvent, rates: Rates | None, at_ms: int
-    ) -> Priced:
-        if rates is not None:
-            return Priced(rates, rates.valid_from_ms, rates.valid_to_ms)
-        if self.prices.knows(workspace.name, event.provider, event.model or ""):
-            # That there is no price holds for this moment alone: a dated one may begin.
-            return Priced(None, at_ms, at_ms + 1)
-        return Priced(None, BEGINNING_MS, END_MS)
-
-    def _look_up_tool(
-        self, workspace: Workspace, route: Route, event: UsageEvent, at_ms: int
-    ) -> None:
-        found = self.prices.tool_cost(workspace.name, event.tool or "", event.connection, at_ms)
-        if found is None:
-            route.tool_cost = -1
-            route.tool_from, route.tool_to = at_ms, at_ms + 1
-            if not self.prices.has_tool_prices(workspace.name):
-                route.tool_from, route.tool_to = BEGINNING_MS, END_MS
-        else:
-            route.tool_cost, route.tool_from, route.tool_to = found
-
-    def _park(
-        self, workspace: Workspace, route: Route, event: UsageEvent, booking: Booking
-    ) -> None:
-        """No price: never free, but `unpriced` until there is one, as the policy says."""
-        booking.state = "unpriced"
-        booking.price_text = _UNPRICED
-        mode = workspace.policy.unpriced
-        if mode == "conservative":
-            rates = self.prices.catalogue.dearest(event.provider, booking.booked_ms)
-            if rates is not None:
-                booking.cost_pico, booking.state = rates.cost_pico(event), "conservative"
-                booking.price_text = price_part("conservative", rates.source, rates.version)
-        key = (event.provider or "", event.model or "")
-        unpriced = workspace.unpriced.get(key)
-        if unpriced is None:
-            unpriced = Unpriced(workspace.name, *key, since_ms=booking.booked_ms)
-            workspace.unpriced[key] = unpriced
-        unpriced.events += 1
-        self.changes.touch(unpriced)
-        if self.pending < MAX_PENDING:
-            self.pending += 1
-            waiting = Pending(event, booking.booked_ms, booking.offset, booking.cost_pico)
-            unpriced.waiting.append(waiting)
-            self.changes.touch(waiting)
-            for account in route.accounts_at(booking.booked_ms):
-                account.unpriced += 1
-        if mode == "block":
-            self._block_unpriced(workspace, event)
-
-    def _block_unpriced(self, workspace: Workspace, event: UsageEvent) -> None:
-        subject: Subject = {"model": event.model or ""}
-        if event.provider:
-            subject["provider"] = event.provider
-        moment = self.moment
-        if self.verdicts.stands(workspace.name, subject, "unpriced", moment.time_ms):
-            return
-        self.verdicts.decide(
-            Decision(
-                id=identity(workspace.name, sorted(subject.items()), *moment.version()),
-                workspace=workspace.name,
-                subject=subject,
-                rule="unpriced",
-                action="block",
-                reason="unpriced_model",
-                message=(
-                    f"model {event.model!r} of provider {event.provider!r} has no price;"
-                    " set one with `tollway price set`"
-                ),
-                cause=moment.cause(),
-                version=moment.version(),
-                issued_at=format_ms(moment.time_ms),
-            ),
-            FOREVER_MS,
-            moment.time_ms,
-        )
-
-    def _add(self, route: Route, event: UsageEvent, booking: Booking, tokens: int) -> None:
-        """Adds an event to its minute and to all accounts."""
-        minute = self._minute(route.lane, booking)
+    def _add(self, route: Route, usage: Usage, booking: Booking) -> None:
+        """Adds an event to its minute."""
+        minute = self._minute(route.lane, booking.booked_ms)
         minute.cost += booking.cost_pico
         minute.calls += route.calls
         minute.events += 1
-        minute.input += event.input_tokens
-        minute.output += event.output_tokens
-        minute.cache_read += event.cache_read_tokens
-        minute.cache_write += event.cache_write_tokens
-        if booking.state == "unpriced" or booking.state == "conservative":
+        minute.input += usage.input_tokens
+        minute.output += usage.output_tokens
+        minute.cache_read += usage.cache_read_tokens
+        minute.cache_write += usage.cache_write_tokens
+        if booking.waits:
             minute.unpriced += 1
-        self._spend(route, booking.cost_pico, tokens, route.calls, booking.booked_ms)
 
-    def correct(self, route: Route, booking: Booking) -> None:
+    def correct(self, workspace: Workspace, run: Run, route: Route, booking: Booking) -> None:
         """Adds a difference in money for an event that was booked without a price."""
-        minute = self._minute(route.lane, booking)
+        minute = self._minute(route.lane, booking.booked_ms)
         minute.cost += booking.cost_pico
         minute.unpriced -= 1
-        run = route.run
         if run.last_ms:
             run.watch.spent_pico += booking.cost_pico
             self.changes.touch(run)
-        for account in route.accounts_at(booking.booked_ms):
+        purses = workspace.purses_of(run, route)
+        for account in workspace.accounts_at(run, route, booking.booked_ms):
             account.unpriced -= 1 if account.unpriced else 0
-        self._spend(route, booking.cost_pico, 0, 0, booking.booked_ms)
+        self._spend(purses, booking.cost_pico, 0, 0, booking.booked_ms)
 
-    def _spend(self, route: Route, cost: int, tokens: int, calls: int, at_ms: int) -> None:
-        """Adds an amount to the accounts that a route touches, and judges them."""
-        for purse in route.purses:
+    def _spend(self, purses: list[Purse], cost: int, tokens: int, calls: int, at_ms: int) -> None:
+        """Adds an amount to accounts, and judges them."""
+        for purse in purses:
             account = purse.current
             if account is None or not purse.start_ms <= at_ms < purse.end_ms:
                 account = purse.find(at_ms)
@@ -373,8 +156,8 @@ class Booker:
             decision = budget_decision(account, percent, self.moment, now_ms)
             self.verdicts.decide(decision, lapses_ms, now_ms)
 
-    def _minute(self, lane: Lane, booking: Booking) -> Minute:
-        number = booking.booked_ms // MINUTE_MS
+    def _minute(self, lane: Lane, booked_ms: int) -> Minute:
+        number = booked_ms // MINUTE_MS
         minute = lane.current
         if minute is None or lane.current_minute != number:
             minute = lane.minutes.get(number)
@@ -394,82 +177,28 @@ class Booker:
         return minute
 
     def _watch(
-        self, workspace: Workspace, route: Route, event: UsageEvent, booking: Booking, tokens: int
+        self, workspace: Workspace, run: Run, route: Route, usage: Usage, booking: Booking
     ) -> None:
-        run = route.run
-        run.tokens += tokens
-        run.calls += route.calls
-        norm = route.norm
+        norm, now_ms = route.norm, self.moment.time_ms
         if not run.dirty:
             self.changes.touch(run)
         if not norm.dirty:
             self.changes.touch(norm)
-        norm.last_ms = self.moment.time_ms
-        if run.last_ms // MINUTE_MS != self.moment.time_ms // MINUTE_MS:
-            self.sweeper.keep_run(run, self.moment.time_ms)
-        run.last_ms = self.moment.time_ms
+        norm.last_ms = now_ms
+        if run.last_ms // MINUTE_MS != now_ms // MINUTE_MS:
+            self.sweeper.keep_run(run, now_ms)
+        run.last_ms = now_ms
         sightings = observe(
             run.watch,
             workspace.profile,
             norm.norm,
-            event,
+            usage,
             booking.booked_ms,
             booking.cost_pico,
             route.context_window,
         )
         if sightings is not None:
             for sighting in sightings:
-                self._report(workspace, event, sighting, booking.booked_ms)
-        if event.kind == "outcome":
+                report(self.verdicts, self.moment, usage, sighting, booking.booked_ms)
+        if usage.kind == "outcome":
             self.sweeper.finish(workspace, run)
-
-    def _report(
-        self, workspace: Workspace, event: UsageEvent, sighting: Sighting, booked_ms: int
-    ) -> None:
-        if not event.session and sighting.detector == "budget_exceeded":
-            # Events without a session are no run, so they have no run's budget.
-            return
-        moment = self.moment
-        subject: Subject = {"agent": event.agent}
-        if event.session:
-            subject["session"] = event.session
-        version = moment.version()
-        self.verdicts.made.append(
-            Finding(
-                id=identity(workspace.name, sighting.detector, sighting.level, event.id, *version),
-                detector=sighting.detector,
-                level="block" if sighting.level == "block" else "warn",
-                workspace=workspace.name,
-                agent=event.agent,
-                session=event.session,
-                step=event.step,
-                event_id=event.id,
-                message=sighting.message,
-                evidence=sighting.evidence,
-                # As it is booked, in UTC: the event's own may be in any zone, or of a wrong clock.
-                time=format_ms(booked_ms),
-                cause=moment.cause(),
-                version=version,
-            )
-        )
-        # A run that is over its budget stays so; other patterns may pass.
-        over = sighting.detector == "budget_exceeded"
-        expires_ms = moment.time_ms + (SESSION_IDLE_MS if over else DETECTOR_BLOCK_MS)
-        rule = f"detector:{sighting.detector}"
-        self.verdicts.decide(
-            Decision(
-                id=identity(workspace.name, rule, sighting.level, event.id, *version),
-                workspace=workspace.name,
-                subject=subject,
-                rule=rule,
-                action="block" if sighting.level == "block" else "warn",
-                reason=sighting.detector,
-                message=sighting.message,
-                expires_at=format_ms(expires_ms),
-                cause=moment.cause(),
-                version=version,
-                issued_at=format_ms(moment.time_ms),
-            ),
-            expires_ms,
-            moment.time_ms,
-        )

@@ -1,5 +1,7 @@
 """Budgets at work: accounts of what a subject spent in a window, and the thresholds it crosses."""
 
+from typing import Final
+
 from tollway.contract.command import Budget, rolling_duration
 from tollway.contract.ledger_entries import AccountEntry, LedgerEntry
 from tollway.contract.moments import format_ms
@@ -11,12 +13,14 @@ from tollway.domain.stateful import Stateful
 __all__ = ["NEVER", "ROLLING_BUCKETS", "Account", "Purse", "Rule"]
 
 # A mark that no amount reaches.
-NEVER = 1 << 120
+NEVER: Final = 1 << 120
 # A rolling window moves on in steps of this part of its length: it counts between 60 and 61 parts.
-ROLLING_BUCKETS = 60
+ROLLING_BUCKETS: Final = 60
 
-USD, TOKENS, CALLS = 0, 1, 2
-UNITS = ("usd", "tokens", "calls")
+USD: Final = 0
+TOKENS: Final = 1
+CALLS: Final = 2
+UNITS: Final = ("usd", "tokens", "calls")
 
 
 class Rule:
@@ -27,9 +31,11 @@ class Rule:
         "budget",
         "dimensions",
         "fixed",
+        "is_mixed",
         "limit",
         "marks",
         "name",
+        "of_sessions",
         "percents",
         "rolling_ms",
         "since_ms",
@@ -51,6 +57,9 @@ class Rule:
         self.rolling_ms = 0 if length is None else int(length.total_seconds()) * 1000
         self.bucket_ms = max(1, self.rolling_ms // ROLLING_BUCKETS)
         self.dimensions: tuple[str, ...] = tuple(d for d in DIMENSIONS if d in budget.match)
+        self.of_sessions: bool = "session" in self.dimensions
+        # Whether it is over sessions, and over dimensions that a run has not of itself.
+        self.is_mixed: bool = self.of_sessions and not set(self.dimensions) <= {"session", "agent"}
         self.fixed: dict[str, str] = {
             name: value for name, value in budget.match.items() if value != "*"
         }

@@ -2,18 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
 __all__ = ["DAY_MS", "FOREVER_MS", "HOUR_MS", "MINUTE_MS", "QUARTER_MS", "window_bounds"]
 
-MINUTE_MS = 60_000
-QUARTER_MS = 15 * MINUTE_MS
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
+MINUTE_MS: Final = 60_000
+QUARTER_MS: Final = 15 * MINUTE_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 # The end of windows that have none: the year 9999.
-FOREVER_MS = 253_370_764_800_000
+FOREVER_MS: Final = 253_370_764_800_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=256)

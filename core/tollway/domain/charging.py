@@ -1,6 +1,5 @@
 """Charges: what an event cost and who pays, as lines of JSON."""
 
-from json.encoder import encode_basestring
 from typing import Final
 
 import msgspec
@@ -9,12 +8,20 @@ from tollway.contract.charge import Charge
 from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
 from tollway.contract.usage import UsageEvent
+from tollway.domain.charge_tail import RareTail, Tail
+from tollway.domain.usage import ABSENT, Usage
 
-__all__ = ["Booking", "adjustment_line", "charge_head", "charge_line", "price_part"]
+__all__ = ["MAX_PACK_BYTES", "Booking", "ChargeLines", "charge_head", "price_part"]
 
-_encode: Final = msgspec.json.Encoder().encode
-# The C function behind json.dumps: a string with its quotes and escapes.
-_quote: Final = encode_basestring
+_encoder: Final = msgspec.json.Encoder()
+_encode: Final = _encoder.encode
+_encode_into: Final = _encoder.encode_into
+# A record of `tollway.charges` holds lines up to about this size: under a broker's default limit
+# for one, so that no setting of a broker refuses the books.
+MAX_PACK_BYTES: Final = 500_000
+_COMMA: Final = 44
+# A buffer without lines holds ``null``.
+_BEGUN: Final = 4
 
 
 class Booking:
@@ -24,22 +31,28 @@ class Booking:
         "booked_ms",
         "clamped",
         "cost_pico",
+        "head",
+        "is_timely",
         "late",
         "log_text",
         "offset",
-        "price_text",
         "skewed",
         "state",
+        "waits",
     )
 
     booked_ms: int
     cost_pico: int
     state: str
-    # How it was priced, as `price_part` writes it.
-    price_text: str
+    # Whether a later price will correct it.
+    waits: bool
+    # What its charge begins with: `charge_head` and `price_part`.
+    head: bytes
     clamped: bool
     late: bool
     skewed: bool
+    # Whether the event's own text for its time is the one that we would write.
+    is_timely: bool
     offset: int
     # The log's time as text: the same for all records of a broker's millisecond.
     log_text: str
@@ -48,103 +61,154 @@ class Booking:
         self.booked_ms = 0
         self.cost_pico = 0
         self.state = "free"
-        self.price_text = ""
+        self.head = b""
         self.clamped = False
         self.late = False
         self.skewed = False
+        self.is_timely = False
         self.offset = -1
         self.log_text = ""
-
-    def is_plain(self) -> bool:
-        return not (self.clamped or self.late or self.skewed)
+        self.waits = False
 
 
-def charge_head(event: UsageEvent, partition: int) -> str:
-    """The part of a charge's JSON that is the same for all events of a route, left open."""
+def charge_head(usage: Usage, partition: int) -> bytes:
+    """What all charges of a route begin with, of whatever run: a new line, an object left open."""
     head = {
-        "workspace": event.workspace,
-        "agent": event.agent,
-        "kind": event.kind,
-        "source": event.source,
-        "session": event.session,
-        "parent_session": event.parent_session,
-        "connection": event.connection,
-        "user": event.user,
-        "customer": event.customer,
-        "provider": event.provider,
-        "model": event.model,
-        "service_tier": event.service_tier,
-        "tool": event.tool,
+        "workspace": usage.workspace,
+        "agent": usage.agent,
+        "kind": usage.kind,
+        "source": usage.source,
+        "connection": usage.connection,
+        "user": usage.user,
+        "customer": usage.customer,
+        "provider": usage.provider,
+        "model": usage.model,
+        "service_tier": usage.service_tier,
+        "tool": usage.tool,
     }
-    given = {name: value for name, value in head.items() if value}
-    return f'{_encode(given)[:-1].decode()},"partition":{partition}'
+    given: dict[str, object] = {name: value for name, value in head.items() if value}
+    return b"\n" + _encode({**given, "partition": partition})[:-1]
 
 
-def price_part(state: str, source: str, version: str) -> str:
+def price_part(state: str, source: str, version: str) -> bytes:
     """The part that says how it was priced: the same for all events at one price."""
     said = {"price_state": state, "price_source": source, "price_version": version}
     if state == "priced":
         del said["price_state"]
     given = {name: value for name, value in said.items() if value}
-    return f",{_encode(given)[1:-1].decode()}" if given else ""
+    return b"," + _encode(given)[1:-1] if given else b""
 
 
-def charge_line(head: str, event: UsageEvent, booking: Booking) -> str:
-    """One line of JSON that decodes to the event's `Charge`; zeros and absent values are left out.
+class ChargeLines:
+    """Lines of JSON, each of which decodes to a `Charge`, in packs that are one record each.
 
-    Written here and not by encoding the struct: that costs more than everything else together,
-    and most of a charge is the same from event to event.
+    Most of a charge is the same from event to event, and is at hand as text: what differs is
+    encoded behind it. To encode whole charges costs more than everything else together.
     """
-    line = (
-        f'{head},"time":"{format_ms(booking.booked_ms)}","id":{_quote(event.id)}'
-        f',"cost":"{format_usd(booking.cost_pico)}","offset":{booking.offset}'
-        f',"log_time":"{booking.log_text}"{booking.price_text}'
-    )
-    if event.input_tokens:
-        line += f',"input_tokens":{event.input_tokens}'
-    if event.output_tokens:
-        line += f',"output_tokens":{event.output_tokens}'
-    if event.cache_read_tokens:
-        line += f',"cache_read_tokens":{event.cache_read_tokens}'
-    if event.cache_write_tokens:
-        line += f',"cache_write_tokens":{event.cache_write_tokens}'
-    if event.step is not None:
-        line += f',"step":{event.step}'
-    if event.duration_ms is not None:
-        line += f',"duration_ms":{event.duration_ms}'
-    if event.tags and not event.lost:
-        line += f',"tags":{_encode(event.tags).decode()}'
-    if booking.is_plain() and _is_plain(event):
-        return line + "}"
-    return f"{line},{_encode(_rare(event, booking))[1:-1].decode()}}}"
+
+    __slots__ = ("full", "open")
+
+    full: list[bytes]
+
+    def __init__(self) -> None:
+        self.full = []
+        self.open = bytearray()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Written over from its beginning, the buffer keeps its memory: growing is what costs."""
+        _encode_into(None, self.open, 0)
+
+    def add(self, usage: Usage, booking: Booking) -> None:
+        """Writes down what an event cost."""
+        lines = self.open
+        if len(lines) > MAX_PACK_BYTES:
+            self._fill()
+        lines += booking.head
+        at = len(lines)
+        _encode_into(_tail(usage, booking), lines, at)
+        # It goes on in the object that the head began.
+        lines[at] = _COMMA
+
+    def adjust(self, usage: Usage, booking: Booking, adjustment_id: str) -> None:
+        """Corrects an earlier charge: the difference in money, no tokens a second time."""
+        single = ChargeLines()
+        single.add(usage, booking)
+        adjustment = msgspec.structs.replace(
+            _decode(single.take()[0]),
+            kind="adjustment",
+            id=adjustment_id,
+            adjusts=usage.id,
+            **dict.fromkeys(_COUNTS, 0),
+        )
+        self.open += b"\n" + _encode(adjustment)
+
+    def _fill(self) -> None:
+        """Each line was begun with its end's mark; in a pack it ends with it."""
+        self.open += b"\n"
+        self.full.append(bytes(memoryview(self.open)[_BEGUN + 1 :]))
+        self._begin()
+
+    def take(self) -> list[bytes]:
+        """What was written since last asked."""
+        if len(self.open) > _BEGUN:
+            self._fill()
+        full, self.full = self.full, []
+        return full
 
 
-def _is_plain(event: UsageEvent) -> bool:
-    """Whether an event has none of the fields that few events have."""
-    return not (
-        event.reasoning_tokens
-        or event.tool_calls
-        or event.cache_write_1h_tokens
-        or event.input_audio_tokens
-        or event.output_audio_tokens
-        or event.input_image_tokens
-        or event.output_image_tokens
-        or event.searches
-        or event.seconds
-        or event.usage_missing
-        or event.attempt
-        or event.lost
-        or event.requested_model
-        or event.task
-        or event.success is not None
-        or event.status != "ok"
+def _tail(usage: Usage, booking: Booking) -> Tail:
+    is_rare = (
+        usage.is_odd
+        or usage.has_media
+        or usage.tool_calls > 0
+        or usage.cache_write_1h_tokens > 0
+        or usage.parent_session != ""
+        or booking.clamped
+        or booking.late
+        or booking.skewed
     )
+    kind: type[Tail] = RareTail if is_rare else Tail
+    tail = kind(
+        # An event's own time is canonical as a rule, and then it is the text that is wanted.
+        usage.time if booking.is_timely else format_ms(booking.booked_ms),
+        usage.id,
+        format_usd(booking.cost_pico),
+        booking.offset,
+        booking.log_text,
+        usage.session,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        None if usage.step == ABSENT else usage.step,
+        None if usage.duration_ms == ABSENT else usage.duration_ms,
+        usage.tags or None,
+        usage.reasoning_tokens,
+    )
+    if is_rare:
+        assert isinstance(tail, RareTail)
+        _add_rare(tail, usage.event, booking)
+    return tail
+
+
+def _add_rare(tail: RareTail, event: UsageEvent, booking: Booking) -> None:
+    for name in _RARE:
+        if value := getattr(event, name):
+            setattr(tail, name, value)
+    tail.success = event.success
+    if event.lost:
+        # What a producer dropped, by reason, stands where people can query it.
+        tail.tags = {f"lost_{reason}"[:128]: str(n) for reason, n in event.lost.items()}
+    tail.clamped, tail.late, tail.skewed = booking.clamped, booking.late, booking.skewed
+    if booking.skewed:
+        tail.event_time = event.time
 
 
 _RARE: Final = (
-    "reasoning_tokens",
     "tool_calls",
     "cache_write_1h_tokens",
+    "parent_session",
     "input_audio_tokens",
     "output_audio_tokens",
     "input_image_tokens",
@@ -155,46 +219,8 @@ _RARE: Final = (
     "attempt",
     "requested_model",
     "task",
+    "status",
 )
-
-
-def _rare(event: UsageEvent, booking: Booking) -> dict[str, object]:
-    rare: dict[str, object] = {}
-    for name in _RARE:
-        if value := getattr(event, name):
-            rare[name] = value
-    if event.status != "ok":
-        rare["status"] = event.status
-    if event.success is not None:
-        rare["success"] = event.success
-    if event.lost:
-        # What a producer dropped, by reason, stands where people can query it.
-        rare["tags"] = {f"lost_{reason}"[:128]: str(n) for reason, n in event.lost.items()}
-    for name in ("clamped", "late", "skewed"):
-        if getattr(booking, name):
-            rare[name] = True
-    if booking.skewed:
-        rare["event_time"] = event.time
-    return rare
-
-
-_decode: Final = msgspec.json.Decoder(Charge).decode
-
-
-def adjustment_line(head: str, event: UsageEvent, booking: Booking, adjustment_id: str) -> str:
-    """A correction of an earlier charge: the difference in money, no tokens a second time."""
-    charge = _decode(charge_line(head, event, booking))
-    return _encode(
-        msgspec.structs.replace(
-            charge,
-            kind="adjustment",
-            id=adjustment_id,
-            adjusts=event.id,
-            **dict.fromkeys(_COUNTS, 0),
-        )
-    ).decode()
-
-
 _COUNTS: Final = (
     "tool_calls",
     "input_tokens",
@@ -210,3 +236,4 @@ _COUNTS: Final = (
     "searches",
     "seconds",
 )
+_decode: Final = msgspec.json.Decoder(Charge).decode

@@ -164,7 +164,7 @@ def _close_budget(ledger: Ledger, workspace: Workspace, budget_id: str) -> list[
         purse = workspace.purses.pop(key)
         for account in purse.accounts.values():
             ledger.changes.drop(account)
-    workspace.routes.clear()
+    workspace.change_purses()
     withdrawn = [d for d in _standing(ledger, workspace) if d.rule == rule.name]
     for decision in withdrawn:
         ledger.verdicts.withdraw(decision)
@@ -182,7 +182,6 @@ def _delete_price(ledger: Ledger, workspace: Workspace, provider: str | None, mo
         if kind == PRICE and name.startswith(prefix):
             forget(ledger, workspace, kind, name)
     ledger.prices.delete_override(workspace.name, provider, model)
-    workspace.routes.clear()
 
 
 def _set_policy(ledger: Ledger, workspace: Workspace, policy: Policy) -> None:

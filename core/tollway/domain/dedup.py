@@ -1,8 +1,8 @@
 """Not billable twice: running numbers of producers, exact at any age, and fingerprints for 72 h."""
 
-from array import array
 from bisect import bisect_right
 from hashlib import blake2b
+from typing import Final
 
 from tollway.contract.ledger_entries import FingerprintsEntry, LedgerEntry, ProducerEntry
 from tollway.contract.subjects import encode_name
@@ -10,16 +10,16 @@ from tollway.domain.stateful import Changes, Stateful, Wheel
 
 __all__ = ["Fingerprints", "Producer", "fingerprint"]
 
-HORIZON_HOURS = 72
+HORIZON_HOURS: Final = 72
 MAX_FINGERPRINTS = 5_000_000
+PRINT_BYTES: Final = 8
 # Gaps tracked one by one below a producer's newest number; past that the oldest are given up.
 MAX_GAPS = 10_000
 
 
-def fingerprint(workspace: str, source: str, event_id: str) -> int:
+def fingerprint(workspace: str, source: str, event_id: str) -> bytes:
     """8 bytes of BLAKE2b: nobody can craft an event that makes another's look like a duplicate."""
-    digest = blake2b(f"{workspace}\0{source}\0{event_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    return blake2b(f"{workspace}\0{source}\0{event_id}".encode(), digest_size=PRINT_BYTES).digest()
 
 
 class Producer(Stateful):
@@ -113,13 +113,13 @@ class Bucket(Stateful):
         super().__init__()
         self.hour = hour
         self.stamp = stamp
-        self.prints = array("Q")
+        self.prints: list[bytes] = []
 
     def key(self) -> str:
         return f"fingerprints|{self.hour}|{self.stamp}"
 
     def entry(self, stamp: int) -> LedgerEntry:
-        return FingerprintsEntry(hour=self.hour, fingerprints=self.prints.tobytes())
+        return FingerprintsEntry(hour=self.hour, fingerprints=b"".join(self.prints))
 
 
 class Fingerprints:
@@ -127,7 +127,7 @@ class Fingerprints:
 
     __slots__ = ("changes", "early", "generation", "open", "seen", "wheel")
 
-    seen: set[int]
+    seen: set[bytes]
     open: Bucket | None
     # Buckets that left before their time because there were too many.
     early: int
@@ -141,7 +141,7 @@ class Fingerprints:
         # With the offset at which a bucket is opened it names it: no key is ever used twice.
         self.generation = 1
 
-    def is_new(self, mark: int, hour: int, offset: int) -> bool:
+    def is_new(self, mark: bytes, hour: int, offset: int) -> bool:
         """Whether this fingerprint is new; then it is remembered."""
         seen = self.seen
         if mark in seen:
@@ -181,6 +181,7 @@ class Fingerprints:
 
     def restore(self, key: str, entry: FingerprintsEntry) -> None:
         bucket = Bucket(entry.hour, int(key.rsplit("|", 1)[1]))
-        bucket.prints.frombytes(entry.fingerprints)
+        marks = entry.fingerprints
+        bucket.prints = [marks[at : at + PRINT_BYTES] for at in range(0, len(marks), PRINT_BYTES)]
         self.seen.update(bucket.prints)
         self.wheel.put(bucket, entry.hour + HORIZON_HOURS)

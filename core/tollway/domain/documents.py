@@ -96,7 +96,7 @@ def adopt(ledger: Ledger, workspace: Workspace, document: Document) -> None:
         _within_limit(ledger.prices.set_tool_price(workspace.name, price), workspace)
     else:
         workspace.set_policy(Policy.model_validate_json(document.text))
-    workspace.routes.clear()
+    workspace.change_purses()
 
 
 def _within_limit(was_set: bool, workspace: Workspace) -> None:

@@ -1,21 +1,24 @@
 """What leaves the state, and when: minutes, runs, producers, accounts and history, by log time."""
 
+from typing import Final
+
 from tollway.domain.budgets import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
 from tollway.domain.dedup import HORIZON_HOURS, Producer
 from tollway.domain.detectors import RUN_IDLE_MS, RunWatch, finish
+from tollway.domain.runs import Run
 from tollway.domain.spend import CARRIED, Hour, Minute
 from tollway.domain.stateful import Changes, Stateful, Wheel
 from tollway.domain.verdicts import Verdicts
-from tollway.domain.workspaces import Run, Workspace, purse_key
+from tollway.domain.workspaces import Workspace, purse_key
 
 __all__ = ["SESSION_IDLE_MS", "Sweeper"]
 
-MINUTE_IDLE = 15
-RUN_IDLE_MINUTES = RUN_IDLE_MS // MINUTE_MS
-SESSION_IDLE_MS = 7 * 24 * HOUR_MS
-PRODUCER_IDLE_HOURS = 7 * 24
-HISTORY_HOURS = 35 * 24
+MINUTE_IDLE: Final = 15
+RUN_IDLE_MINUTES: Final = RUN_IDLE_MS // MINUTE_MS
+SESSION_IDLE_MS: Final = 7 * 24 * HOUR_MS
+PRODUCER_IDLE_HOURS: Final = 7 * 24
+HISTORY_HOURS: Final = 35 * 24
 
 
 class Sweeper:
@@ -137,8 +140,8 @@ class Sweeper:
             self.changes.touch(piece.lane.carry(piece))
             self.changes.drop(piece)
         for name in stale:
-            # Routes may lead to what has left.
-            self.workspaces[name].routes.clear()
+            # Routes and runs may lead to what has left.
+            self.workspaces[name].change_purses()
 
     def _drop_account(self, account: Account) -> None:
         workspace = self.workspaces[account.rule.workspace]

@@ -5,34 +5,37 @@ and what leaves, leaves when that time passes, not when the books happen to be c
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from tollway.contract.control import Decision, Finding
 from tollway.contract.deadletter import DeadLetter, Reason, dead_letter
 from tollway.contract.ledger_entries import LedgerEntry, PositionEntry
-from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
+from tollway.contract.moments import MalformedMoment, canonical_ms, format_ms, parse_ms
 from tollway.contract.money import MalformedMoney, parse_usd
 from tollway.contract.topics import USAGE, partition_of
 from tollway.contract.usage import UsageEvent
 from tollway.domain.booking import Booker
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
-from tollway.domain.charging import Booking
+from tollway.domain.charging import Booking, ChargeLines
 from tollway.domain.dedup import Fingerprints, Producer, fingerprint
 from tollway.domain.leaving import Sweeper
 from tollway.domain.prices import PriceBook
+from tollway.domain.pricing import Pricer
 from tollway.domain.reading import Unreadable, read_usage
 from tollway.domain.stateful import Changes
+from tollway.domain.usage import Usage
 from tollway.domain.verdicts import Moment, Verdicts
 from tollway.domain.workspaces import Workspace
 
 __all__ = ["HORIZON_MS", "LATE_MINUTES", "Ledger", "stamp_of"]
 
 # Older events are booked at broker time: beyond it a duplicate could not be told any more.
-HORIZON_MS = 72 * HOUR_MS
-FUTURE_MS = 5 * MINUTE_MS
+HORIZON_MS: Final = 72 * HOUR_MS
+FUTURE_MS: Final = 5 * MINUTE_MS
 # Minutes leave after this long without events; what comes for them later is late.
-LATE_MINUTES = 15
+LATE_MINUTES: Final = 15
 
-COUNTS = (
+COUNTS: Final = (
     "events",
     "duplicates",
     "dead_letters",
@@ -47,8 +50,10 @@ COUNTS = (
 
 
 # Without the value, as all details of dead letters: it may hold what must not be logged.
-_TIME = "field time: no moment in RFC 3339 with a zone, such as 2026-01-31T12:00:00.000Z"
-_COST = 'field cost: no amount of dollars from 0 up, with at most 12 decimals, such as "0.0012"'
+_TIME: Final = "field time: no moment in RFC 3339 with a zone, such as 2026-01-31T12:00:00.000Z"
+_COST: Final = (
+    'field cost: no amount of dollars from 0 up, with at most 12 decimals, such as "0.0012"'
+)
 
 
 def stamp_of(generation: int, offset: int) -> int:
@@ -78,15 +83,16 @@ class Ledger:
         "partition",
         "partitions",
         "poison_run",
+        "pricer",
         "prices",
         "prints",
         "sweeper",
+        "usage",
         "usage_offset",
         "verdicts",
         "workspaces",
     )
 
-    charge_lines: list[str]
     misrouted: list[tuple[str, bytes]]
     buried: list[DeadLetter]
     workspaces: dict[str, Workspace]
@@ -109,7 +115,7 @@ class Ledger:
         self.commands_offset = -1
         self.log_ms = 0
         self.log_minute = 0
-        self.charge_lines = []
+        self.charge_lines = ChargeLines()
         # Records of workspaces that live in another partition: (workspace, value), to send on.
         self.misrouted = []
         self.buried = []
@@ -117,9 +123,12 @@ class Ledger:
         self.poison_run = 0
         self.moment = Moment(partition, generation)
         self.booking = Booking()
+        # The event at hand.
+        self.usage: Usage | None = None
         self.sweeper = Sweeper(self.changes, self.verdicts, self.workspaces)
+        self.pricer = Pricer(self.changes, self.verdicts, prices, self.moment)
         self.booker = Booker(
-            self.changes, self.verdicts, prices, self.sweeper, self.moment, self.charge_lines
+            self.changes, self.verdicts, self.pricer, self.sweeper, self.moment, self.charge_lines
         )
 
     def apply(
@@ -178,31 +187,49 @@ class Ledger:
         )
 
     def _take(self, event: UsageEvent, value: bytes | None, offset: int) -> None:
-        try:
-            time_ms = parse_ms(event.time)
-            explicit = -1 if event.cost is None else _explicit(event.cost)
-        except MalformedMoment:
-            raise Unreadable("malformed_time", _TIME) from None
-        except MalformedMoney:
-            raise Unreadable("malformed_cost", _COST) from None
-        workspace = self.workspaces.get(event.workspace)
+        usage = self.usage
+        if usage is None:
+            usage = self.usage = Usage(event)
+        else:
+            usage.fill(event)
+        time_ms, explicit = self._read_values(usage)
+        workspace = self.workspaces.get(usage.workspace)
         if workspace is None:
-            if partition_of(event.workspace, self.partitions) != self.partition:
-                self._send_on(event.workspace, value)
+            if partition_of(usage.workspace, self.partitions) != self.partition:
+                self._send_on(usage.workspace, value)
                 return
-            workspace = self.open_workspace(event.workspace)
-        if not self._is_new(workspace, event, offset):
+            workspace = self.open_workspace(usage.workspace)
+        if not self._is_new(workspace, usage, offset):
             self.counts["duplicates"] += 1
             return
         booking = self.booking
         booking.offset = offset
-        booking.skewed = time_ms > self.log_ms + FUTURE_MS or time_ms < self.log_ms - HORIZON_MS
-        booking.booked_ms = self.log_ms if booking.skewed else time_ms
+        if time_ms > self.log_ms + FUTURE_MS or time_ms < self.log_ms - HORIZON_MS:
+            booking.skewed, booking.is_timely = True, False
+            booking.booked_ms = self.log_ms
+        else:
+            booking.skewed = False
+            booking.booked_ms = time_ms
         booking.late = booking.booked_ms // MINUTE_MS < self.log_minute - LATE_MINUTES
         self.moment.offset = offset
-        self.moment.event_id = event.id
-        self.booker.book(workspace, event, booking, explicit)
-        self._count(event, booking)
+        self.moment.event_id = usage.id
+        self.booker.book(workspace, usage, booking, explicit)
+        if booking.waits or booking.clamped or booking.late or booking.skewed or event.lost:
+            self._count(event, booking)
+
+    def _read_values(self, usage: Usage) -> tuple[int, int]:
+        """Its time, and its explicit price or -1. Raises `Unreadable`."""
+        try:
+            time_ms = canonical_ms(usage.time)
+            self.booking.is_timely = time_ms >= 0
+            if time_ms < 0:
+                time_ms = parse_ms(usage.time)
+            explicit = -1 if usage.cost is None else _explicit(usage.cost)
+        except MalformedMoment:
+            raise Unreadable("malformed_time", _TIME) from None
+        except MalformedMoney:
+            raise Unreadable("malformed_cost", _COST) from None
+        return time_ms, explicit
 
     def _count(self, event: UsageEvent, booking: Booking) -> None:
         counts = self.counts
@@ -212,7 +239,7 @@ class Ledger:
             counts["skewed"] += 1
         if booking.clamped:
             counts["clamped"] += 1
-        if booking.state in {"unpriced", "conservative"}:
+        if booking.waits:
             counts["unpriced"] += 1
         if event.lost:
             counts["lost"] += sum(event.lost.values())
@@ -225,13 +252,13 @@ class Ledger:
     def open_workspace(self, name: str) -> Workspace:
         workspace = self.workspaces.get(name)
         if workspace is None:
-            workspace = Workspace(name)
+            workspace = Workspace(name, self.partition)
             self.workspaces[name] = workspace
         return workspace
 
-    def _is_new(self, workspace: Workspace, event: UsageEvent, offset: int) -> bool:
-        producer, seq = event.producer, event.seq
-        if producer is not None and seq is not None:
+    def _is_new(self, workspace: Workspace, usage: Usage, offset: int) -> bool:
+        producer, seq = usage.producer, usage.seq
+        if producer and seq >= 0:
             track = workspace.producers.get(producer)
             if track is None:
                 track = Producer(workspace.name, producer)
@@ -247,14 +274,12 @@ class Ledger:
             if track.last_ms // HOUR_MS != self.log_ms // HOUR_MS:
                 self.sweeper.keep_producer(track, self.log_ms)
             track.last_ms = self.log_ms
-        mark = fingerprint(event.workspace, event.source or "", event.id)
+        mark = fingerprint(usage.workspace, usage.source, usage.id)
         return self.prints.is_new(mark, self.log_minute // 60, offset)
 
-    def take_charges(self) -> list[str]:
-        """The lines charged since last asked."""
-        lines = self.charge_lines[:]
-        self.charge_lines.clear()
-        return lines
+    def take_charges(self) -> list[bytes]:
+        """What was charged since last asked: JSON lines, in packs that are one record each."""
+        return self.charge_lines.take()
 
     def take_verdicts(self) -> list[Decision | Finding]:
         """What was decided and found since last asked, in the order in which it was."""

@@ -60,11 +60,11 @@ def _versions(v: int) -> str:
     return f"version {v} of the usage event is unknown; this worker reads {USAGE_VERSION}"
 
 
-MAX_DEPTH = 500
-_BRACKETS = re.compile(rb"[\[\]{}]")
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_FIELD = re.compile(r"at `\$\.(\w+)")
-_QUOTED = re.compile(r"Invalid enum value '.*'", re.DOTALL)
+MAX_DEPTH: Final = 500
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_FIELD: Final = re.compile(r"at `\$\.(\w+)")
+_QUOTED: Final = re.compile(r"Invalid enum value '.*'", re.DOTALL)
 
 
 def explain(value: bytes, error: msgspec.DecodeError) -> Unreadable:

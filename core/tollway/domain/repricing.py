@@ -3,10 +3,12 @@
 from tollway.contract.moments import format_ms
 from tollway.domain.backfill import recount
 from tollway.domain.calendar import FOREVER_MS
-from tollway.domain.charging import Booking, adjustment_line, price_part
+from tollway.domain.charging import Booking, price_part
 from tollway.domain.ledger import Ledger
+from tollway.domain.usage import Usage
 from tollway.domain.verdicts import lift
-from tollway.domain.workspaces import Pending, Unpriced, Workspace
+from tollway.domain.waiting import Pending, Unpriced
+from tollway.domain.workspaces import Workspace
 
 __all__ = ["reprice"]
 
@@ -19,7 +21,7 @@ def reprice(ledger: Ledger, workspace: Workspace) -> None:
             if not _adjust(ledger, workspace, pending):
                 still.append(pending)
         priced = len(unpriced.waiting) - len(still)
-        ledger.booker.pending -= priced
+        ledger.pricer.pending -= priced
         unpriced.waiting = still
         unpriced.events -= priced
         if unpriced.events == 0:
@@ -36,24 +38,25 @@ def _adjust(ledger: Ledger, workspace: Workspace, pending: Pending) -> bool:
     rates = ledger.prices.rates_for(
         workspace.name, event.provider, event.model or "", event.service_tier, pending.booked_ms
     )
-    if rates is None or not rates.covers(event):
+    usage = Usage(event)
+    if rates is None or not rates.covers(usage):
         return False
     booking = Booking()
     booking.offset = pending.offset
     booking.booked_ms = pending.booked_ms
     booking.log_text = format_ms(ledger.log_ms)
-    booking.cost_pico = rates.cost_pico(event) - pending.cost
+    booking.cost_pico = rates.cost_pico(usage) - pending.cost
     booking.state = "priced"
-    booking.price_text = price_part("priced", rates.source, rates.version)
-    booker = ledger.booker
-    route = booker.route(workspace, event)
-    booker.correct(route, booking)
-    if not route.run.last_ms:
+    run = workspace.run(usage.session, usage.agent)
+    workspace.settle_run(run, usage.parent_session)
+    route = workspace.route(run, usage)
+    ledger.booker.correct(workspace, run, route, booking)
+    if not run.last_ms:
         # Its run has left; a correction does not bring it back.
-        workspace.forget_run(route.run)
-        workspace.routes.clear()
+        workspace.forget_run(run)
     adjustment_id = f"{event.id}#price@{ledger.commands_offset}"
-    ledger.charge_lines.append(adjustment_line(route.head, event, booking, adjustment_id))
+    booking.head = route.head + price_part("priced", rates.source, rates.version)
+    ledger.charge_lines.adjust(usage, booking, adjustment_id)
     ledger.changes.drop(pending)
     return True
 
@@ -76,4 +79,4 @@ def _has_price(ledger: Ledger, workspace: Workspace, unpriced: Unpriced) -> bool
     )
     if rates is None:
         return False
-    return not unpriced.waiting or rates.covers(unpriced.waiting[-1].event)
+    return not unpriced.waiting or rates.covers(Usage(unpriced.waiting[-1].event))

@@ -19,6 +19,7 @@ from tollway.contract.ledger_entries import (
 )
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
+from tollway.domain.agents import AgentNorm
 from tollway.domain.budgets import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
 from tollway.domain.dedup import Producer
@@ -27,7 +28,8 @@ from tollway.domain.documents import adopt
 from tollway.domain.leaving import RUN_IDLE_MINUTES, SESSION_IDLE_MS
 from tollway.domain.ledger import Ledger
 from tollway.domain.spend import Hour, Minute
-from tollway.domain.workspaces import AgentNorm, Document, Pending, Unpriced
+from tollway.domain.waiting import Pending, Unpriced
+from tollway.domain.workspaces import Document
 
 __all__ = ["restore"]
 
@@ -116,7 +118,7 @@ def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
             event = entry.event
             unpriced = _unpriced(ledger, event.workspace, event.provider or "", event.model or "")
             unpriced.waiting.append(Pending(event, entry.booked_ms, entry.offset, entry.cost_pico))
-            ledger.booker.pending += 1
+            ledger.pricer.pending += 1
         case DecisionEntry():
             lapses = entry.decision.expires_at
             expires_ms = FOREVER_MS if lapses is None else parse_ms(lapses)
@@ -126,7 +128,7 @@ def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
 
 
 def _hour(ledger: Ledger, entry: HistoryEntry) -> None:
-    lane = ledger.booker.lane(ledger.open_workspace(entry.workspace), entry.dimensions)
+    lane = ledger.open_workspace(entry.workspace).lane(entry.dimensions)
     hour = Hour(lane, entry.hour)
     hour.quarters = entry.quarters
     lane.hours[entry.hour] = hour
@@ -135,8 +137,7 @@ def _hour(ledger: Ledger, entry: HistoryEntry) -> None:
 
 def _minute(ledger: Ledger, entry: SpendEntry) -> None:
     workspace = ledger.open_workspace(entry.workspace)
-    lane = ledger.booker.lane(
-        workspace,
+    lane = workspace.lane(
         (
             entry.agent,
             entry.provider,
@@ -145,7 +146,7 @@ def _minute(ledger: Ledger, entry: SpendEntry) -> None:
             entry.tool,
             entry.user,
             entry.customer,
-        ),
+        )
     )
     number = parse_ms(entry.minute) // MINUTE_MS
     minute = Minute(lane, number, entry.opened_at_offset, entry.partition, entry.generation)
@@ -164,7 +165,7 @@ def _minute(ledger: Ledger, entry: SpendEntry) -> None:
 
 def _session(ledger: Ledger, entry: SessionEntry) -> None:
     workspace = ledger.open_workspace(entry.workspace)
-    run = ledger.booker.run(workspace, entry.session, entry.agent)
+    run = workspace.run(entry.session, entry.agent)
     if entry.parent:
         workspace.learn_parent(run, entry.parent)
     run.tokens, run.calls = entry.tokens, entry.calls
@@ -194,7 +195,7 @@ def _account(ledger: Ledger, entry: AccountEntry) -> None:
             f"account of budget {entry.budget_id!r} in workspace {entry.workspace!r} has no"
             " budget; the ledger's records are incomplete: rebuild it from the log"
         )
-    purse = workspace.purse(rule, entry.subject, ledger.partition)
+    purse = workspace.purse(rule, entry.subject)
     start = 0 if entry.window_start is None else parse_ms(entry.window_start)
     end = FOREVER_MS if entry.window_end is None else parse_ms(entry.window_end)
     account = Account(rule, entry.subject, start, end, entry.partition)

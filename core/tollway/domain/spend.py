@@ -1,5 +1,7 @@
 """Minutes: what one tuple of dimensions spent in each, and the history that budgets count from."""
 
+from typing import Final
+
 from tollway.contract.ledger_entries import HistoryEntry, LedgerEntry, SpendEntry
 from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
@@ -10,9 +12,9 @@ from tollway.domain.stateful import Stateful
 __all__ = ["CARRIED", "DIMENSIONS_OF_LANE", "Hour", "Lane", "Minute", "encode_lane"]
 
 # The dimensions of a lane, in the order of its key and of `HistoryEntry.dimensions`.
-DIMENSIONS_OF_LANE = ("agent", "provider", "model", "connection", "tool", "user", "customer")
+DIMENSIONS_OF_LANE: Final = ("agent", "provider", "model", "connection", "tool", "user", "customer")
 # The hour that holds what is older than the history is kept.
-CARRIED = -1
+CARRIED: Final = -1
 
 LaneKey = tuple[str, str, str, str, str, str, str]
 

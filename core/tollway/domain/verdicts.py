@@ -1,6 +1,7 @@
 """Decisions and findings: how a verdict is written, and which verdicts stand."""
 
 from hashlib import blake2b
+from typing import Final
 
 from tollway.contract.control import Action, Cause, Decision, Finding, Version
 from tollway.contract.ledger_entries import DecisionEntry, LedgerEntry
@@ -52,23 +53,26 @@ def identity(*parts: object) -> str:
 class Standing(Stateful):
     """The verdict in force about one (workspace, subject, rule)."""
 
-    __slots__ = ("decision", "expires_ms")
+    __slots__ = ("decision", "expires_ms", "text")
 
     def __init__(self, decision: Decision, expires_ms: int) -> None:
         super().__init__()
         self.decision = decision
         self.expires_ms = expires_ms
+        self.text = standing_key(decision.workspace, decision.subject, decision.rule)
 
     def key(self) -> str:
-        decision = self.decision
-        subject = encode_subject(decision.subject)
-        return f"decision|{encode_name(decision.workspace)}|{subject}|{decision.rule}"
+        return self.text
 
     def entry(self, stamp: int) -> LedgerEntry:
         return DecisionEntry(decision=self.decision)
 
 
-_SLOT_MS = 60_000
+def standing_key(workspace: str, subject: Subject, rule: str) -> str:
+    return f"decision|{encode_name(workspace)}|{encode_subject(subject)}|{rule}"
+
+
+_SLOT_MS: Final = 60_000
 
 
 class Verdicts:
@@ -142,8 +146,7 @@ class Verdicts:
             self.changes.drop(held)
 
     def stands(self, workspace: str, subject: Subject, rule: str, now_ms: int) -> Decision | None:
-        key = f"decision|{encode_name(workspace)}|{encode_subject(subject)}|{rule}"
-        held = self.standing.get(key)
+        held = self.standing.get(standing_key(workspace, subject, rule))
         return None if held is None or held.expires_ms <= now_ms else held.decision
 
     def restore(self, decision: Decision, expires_ms: int) -> None:

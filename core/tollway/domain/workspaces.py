@@ -1,109 +1,29 @@
 """All that the ledger remembers of one workspace."""
 
+from typing import Final
+
 import msgspec
 
 from tollway.contract.command import Policy
-from tollway.contract.ledger_entries import (
-    DocumentEntry,
-    LedgerEntry,
-    NormEntry,
-    PendingEntry,
-    SessionEntry,
-    UnpricedEntry,
-)
+from tollway.contract.ledger_entries import DocumentEntry, LedgerEntry
 from tollway.contract.subjects import Subject, encode_name
-from tollway.contract.usage import UsageEvent
+from tollway.domain.agents import AgentNorm
 from tollway.domain.budgets import Account, Purse, Rule
-from tollway.domain.charging import price_part
 from tollway.domain.dedup import Producer
-from tollway.domain.detectors import Norm, Profile, RunWatch, profile_of
-from tollway.domain.prices import Rates
+from tollway.domain.detectors import Profile, profile_of
+from tollway.domain.routes import Priced, Route, RouteKey, route_key
+from tollway.domain.runs import Run
 from tollway.domain.spend import Lane, LaneKey
 from tollway.domain.stateful import Stateful
+from tollway.domain.usage import Usage
+from tollway.domain.waiting import Unpriced
 
-__all__ = [
-    "AgentNorm",
-    "Document",
-    "Pending",
-    "Priced",
-    "Route",
-    "Run",
-    "Unpriced",
-    "Workspace",
-    "purse_key",
-]
+__all__ = ["MAX_ROUTES", "Document", "Workspace", "purse_key", "subject_of"]
 
 # How far a child's spend is counted upwards.
-MAX_ANCESTORS = 8
-
-
-class Run(Stateful):
-    """One run of one agent: its totals and what the detectors remember. Session "" is no run."""
-
-    __slots__ = (
-        "agent",
-        "calls",
-        "last_ms",
-        "parent",
-        "session",
-        "text",
-        "tokens",
-        "watch",
-        "workspace",
-    )
-
-    def __init__(self, workspace: str, session: str, agent: str) -> None:
-        super().__init__()
-        names = (workspace, session, agent)
-        self.text = "session|" + "|".join(encode_name(name) for name in names)
-        self.workspace = workspace
-        self.session = session
-        self.agent = agent
-        self.parent = ""
-        self.tokens = 0
-        self.calls = 0
-        # Log time of its last event.
-        self.last_ms = 0
-        self.watch = RunWatch()
-
-    def key(self) -> str:
-        return self.text
-
-    def entry(self, stamp: int) -> LedgerEntry:
-        return SessionEntry(
-            workspace=self.workspace,
-            session=self.session,
-            agent=self.agent,
-            parent=self.parent,
-            tokens=self.tokens,
-            calls=self.calls,
-            last_event_ms=self.last_ms,
-            watch=self.watch.pack(),
-        )
-
-
-class AgentNorm(Stateful):
-    """What one agent's runs and events usually cost."""
-
-    __slots__ = ("agent", "last_ms", "norm", "workspace")
-
-    def __init__(self, workspace: str, agent: str) -> None:
-        super().__init__()
-        self.workspace = workspace
-        self.agent = agent
-        self.norm = Norm()
-        self.last_ms = 0
-
-    def key(self) -> str:
-        return f"norm|{encode_name(self.workspace)}|{encode_name(self.agent)}"
-
-    def entry(self, stamp: int) -> LedgerEntry:
-        return NormEntry(
-            workspace=self.workspace,
-            agent=self.agent,
-            norm=self.norm.pack(),
-            last_event_ms=self.last_ms,
-        )
+MAX_ANCESTORS: Final = 8
+# Routes of one workspace held at hand; past that they are looked up anew.
+MAX_ROUTES = 100_000
 
 
 class Document(Stateful):
@@ -134,142 +54,32 @@ class Document(Stateful):
         )
 
 
-class Pending(Stateful):
-    """An event without a price, kept so that a later price can charge it."""
-
-    __slots__ = ("booked_ms", "cost", "event", "offset")
-
-    def __init__(self, event: UsageEvent, booked_ms: int, offset: int, cost: int) -> None:
-        super().__init__()
-        self.event = event
-        self.booked_ms = booked_ms
-        self.offset = offset
-        self.cost = cost
-
-    def key(self) -> str:
-        return f"pending|{encode_name(self.event.workspace)}|{self.offset}|{self.booked_ms}"
-
-    def entry(self, stamp: int) -> LedgerEntry:
-        return PendingEntry(
-            event=self.event, booked_ms=self.booked_ms, offset=self.offset, cost_pico=self.cost
-        )
-
-
-class Unpriced(Stateful):
-    """A model of a workspace without a price, and how many of its events wait for one."""
-
-    __slots__ = ("events", "model", "provider", "since_ms", "waiting", "workspace")
-
-    def __init__(self, workspace: str, provider: str, model: str, since_ms: int) -> None:
-        super().__init__()
-        self.workspace = workspace
-        self.provider = provider
-        self.model = model
-        self.events = 0
-        self.since_ms = since_ms
-        self.waiting: list[Pending] = []
-
-    def key(self) -> str:
-        names = (self.workspace, self.provider, self.model)
-        return "unpriced|" + "|".join(encode_name(name) for name in names)
-
-    def entry(self, stamp: int) -> LedgerEntry:
-        return UnpricedEntry(
-            workspace=self.workspace,
-            provider=self.provider,
-            model=self.model,
-            events=self.events,
-            since_ms=self.since_ms,
-        )
-
-
-class Priced:
-    """The rates of a model, or that it has none, and from when to when that is known."""
-
-    __slots__ = ("from_ms", "price_text", "rates", "to_ms")
-
-    rates: Rates | None
-    from_ms: int
-    to_ms: int
-
-    def __init__(self, rates: Rates | None, from_ms: int, to_ms: int) -> None:
-        self.rates = rates
-        self.from_ms = from_ms
-        self.to_ms = to_ms
-        self.price_text = "" if rates is None else price_part("priced", rates.source, rates.version)
-
-
-class Route:
-    """What one tuple of dimensions touches: looked up once, then held by the very pieces."""
-
-    __slots__ = (
-        "book_revision",
-        "calls",
-        "context_window",
-        "head",
-        "lane",
-        "norm",
-        "price_text",
-        "purses",
-        "rates",
-        "rates_from",
-        "rates_to",
-        "run",
-        "tool_cost",
-        "tool_from",
-        "tool_to",
-    )
-
-    purses: list[Purse]
-    rates: Rates | None
-
-    def __init__(self, lane: Lane, run: Run, norm: AgentNorm, head: str) -> None:
-        self.lane = lane
-        self.run = run
-        self.norm = norm
-        self.head = head
-        self.purses = []
-        self.context_window = 0
-        # How many calls an event of this route counts for: 1 for models and tools.
-        self.calls = 0
-        self.rates = None
-        self.price_text = ""
-        self.book_revision = -1
-        # Empty ranges: the first event looks the prices up.
-        self.rates_from = 0
-        self.rates_to = 0
-        self.tool_cost = -1
-        self.tool_from = 0
-        self.tool_to = 0
-
-    def accounts_at(self, at_ms: int) -> list[Account]:
-        found = [purse.at(at_ms) for purse in self.purses]
-        return [account for account in found if account is not None]
-
-
 class Workspace:
     """One workspace: rules, accounts, minutes, runs, producers, and the routes to them."""
 
     __slots__ = (
         "documents",
+        "has_mixed",
         "heirs",
         "lanes",
         "name",
         "norms",
         "parents",
+        "partition",
         "policy",
         "priced",
         "priced_revision",
         "producers",
         "profile",
         "purses",
+        "revision",
         "routes",
         "rules",
         "runs",
         "unpriced",
     )
 
-    routes: dict[tuple[str | None, ...], Route]
+    routes: dict[RouteKey, Route]
     rules: dict[str, Rule]
     # By budget, and the values of its dimensions in their order.
     purses: dict[tuple[str, ...], Purse]
@@ -281,10 +91,11 @@ class Workspace:
     heirs: dict[str, int]
     documents: dict[tuple[str, str], Document]
     unpriced: dict[tuple[str, str], Unpriced]
-    priced: dict[tuple[str | None, str, str | None], Priced]
+    priced: dict[tuple[str, str, str], Priced]
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, partition: int) -> None:
         self.name = name
+        self.partition = partition
         self.routes = {}
         self.rules = {}
         self.purses = {}
@@ -299,12 +110,127 @@ class Workspace:
         self.unpriced = {}
         self.priced = {}
         self.priced_revision = -1
+        # Rises when purses that routes and runs hold at hand may be others than before.
+        self.revision = 0
+        # Whether a budget names the session and dimensions that no run has of itself.
+        self.has_mixed = False
         self.policy = Policy()
         self.profile: Profile = profile_of(self.policy)
 
     def set_policy(self, policy: Policy) -> None:
         self.policy = policy
         self.profile = profile_of(policy)
+
+    def change_purses(self) -> None:
+        """Makes routes and runs look their purses up anew: budgets changed, or accounts left."""
+        self.revision += 1
+        self.has_mixed = any(rule.is_mixed for rule in self.rules.values())
+
+    def lane(self, dimensions: LaneKey) -> Lane:
+        lane = self.lanes.get(dimensions)
+        if lane is None:
+            lane = self.lanes[dimensions] = Lane(self.name, dimensions)
+        return lane
+
+    def norm(self, agent: str) -> AgentNorm:
+        norm = self.norms.get(agent)
+        if norm is None:
+            norm = self.norms[agent] = AgentNorm(self.name, agent)
+        return norm
+
+    def run(self, session: str, agent: str) -> Run:
+        run = self.runs.get((session, agent))
+        if run is None:
+            run = self.runs[(session, agent)] = Run(self.name, session, agent)
+        return run
+
+    def route(self, run: Run, usage: Usage) -> Route:
+        """The route of an event of that run."""
+        route = run.model_route if usage.kind == "llm" else run.tool_route
+        if route is not None and route.leads(usage) and usage.kind != "outcome":
+            return route
+        key = route_key(usage)
+        route = self.routes.get(key)
+        if route is None:
+            if len(self.routes) >= MAX_ROUTES:
+                self.routes.clear()
+            route = self.routes[key] = self._open_route(usage)
+        if usage.kind == "llm":
+            run.model_route = route
+        elif usage.kind == "tool":
+            run.tool_route = route
+        return route
+
+    def _open_route(self, usage: Usage) -> Route:
+        lane = self.lane(
+            (
+                usage.agent,
+                usage.provider,
+                usage.model,
+                usage.connection,
+                usage.tool,
+                usage.user,
+                usage.customer,
+            )
+        )
+        return Route(usage, lane, self.norm(usage.agent), self.partition)
+
+    def settle_route(self, route: Route) -> None:
+        """Looks up the purses of a route that no budget over sessions has."""
+        route.revision = self.revision
+        route.purses = []
+        values = values_of(route)
+        for rule in self.rules.values():
+            if not rule.of_sessions:
+                subject = subject_of(rule, values)
+                if subject is not None:
+                    route.purses.append(self.purse(rule, subject))
+
+    def settle_run(self, run: Run, parent: str) -> None:
+        """Learns of a parent, and looks up the purses of budgets over the run's session."""
+        self.learn_parent(run, parent)
+        run.revision = self.revision
+        run.mixed = None
+        purses: list[Purse] = []
+        if run.session:
+            for rule in self.rules.values():
+                if rule.of_sessions and not rule.is_mixed:
+                    self._add_purses(purses, rule, run, {"agent": run.agent})
+        run.purses = purses
+
+    def mixed_purses(self, run: Run, route: Route) -> list[Purse]:
+        """Of budgets over the session and dimensions of the route, such as its model."""
+        if run.mixed is None:
+            run.mixed = {}
+        purses = run.mixed.get(route)
+        if purses is None:
+            purses = run.mixed[route] = []
+            for rule in self.rules.values():
+                if rule.is_mixed and run.session:
+                    self._add_purses(purses, rule, run, values_of(route))
+        return purses
+
+    def _add_purses(
+        self, purses: list[Purse], rule: Rule, run: Run, values: dict[str, str]
+    ) -> None:
+        """Of the session and of its parents: a child's spend is theirs too."""
+        for session in self.lineage(run.session):
+            subject = subject_of(rule, {**values, "session": session})
+            if subject is not None:
+                purses.append(self.purse(rule, subject))
+
+    def purses_of(self, run: Run, route: Route) -> list[Purse]:
+        """Of all budgets that an event of that run and route counts for."""
+        if route.revision != self.revision:
+            self.settle_route(route)
+        if run.revision != self.revision:
+            self.settle_run(run, "")
+        mixed = self.mixed_purses(run, route) if self.has_mixed else []
+        return [*route.purses, *run.purses, *mixed]
+
+    def accounts_at(self, run: Run, route: Route, at_ms: int) -> list[Account]:
+        found = [purse.at(at_ms) for purse in self.purses_of(run, route)]
+        return [account for account in found if account is not None]
 
     def learn_parent(self, run: Run, parent: str) -> None:
         """A session keeps the first parent named for it, until the last run that knows it left."""
@@ -313,8 +239,8 @@ class Workspace:
             if not parent or not run.session:
                 return
             known = self.parents[run.session] = parent
-            # Routes of this session's children lead to new ancestors too.
-            self.routes.clear()
+            # Runs of this session's children lead to new ancestors too.
+            self.change_purses()
         if not run.parent:
             run.parent = known
             self.heirs[run.session] = self.heirs.get(run.session, 0) + 1
@@ -327,6 +253,7 @@ class Workspace:
         self.heirs[run.session] -= 1
         if not self.heirs[run.session]:
             del self.heirs[run.session], self.parents[run.session]
+            self.change_purses()
 
     def lineage(self, session: str) -> list[str]:
         """The session, its parent, and so on upwards: all whose budgets its spend counts to."""
@@ -338,37 +265,36 @@ class Workspace:
             chain.append(parent)
         return chain
 
-    def purse(self, rule: Rule, subject: Subject, partition: int) -> Purse:
+    def purse(self, rule: Rule, subject: Subject) -> Purse:
         key = purse_key(rule, subject)
         purse = self.purses.get(key)
         if purse is None:
-            purse = Purse(rule, subject, partition)
-            self.purses[key] = purse
+            purse = self.purses[key] = Purse(rule, subject, self.partition)
         return purse
-
-    def purses_of(self, values: dict[str, str], partition: int) -> list[Purse]:
-        """The purses of all budgets that match these values; parents of the session included."""
-        found: list[Purse] = []
-        sessions = self.lineage(values["session"]) if values["session"] else [""]
-        for rule in self.rules.values():
-            lines = sessions if "session" in rule.dimensions else sessions[:1]
-            for session in lines:
-                same = session == values["session"]
-                subject = _subject(rule, values if same else {**values, "session": session})
-                if subject is not None:
-                    found.append(self.purse(rule, subject, partition))
-        return found
 
 
 def purse_key(rule: Rule, subject: Subject) -> tuple[str, ...]:
     return (rule.budget.id, *[subject[name] for name in rule.dimensions])
 
 
-def _subject(rule: Rule, values: dict[str, str]) -> Subject | None:
+def values_of(route: Route) -> dict[str, str]:
+    agent, provider, model, connection, tool, user, customer = route.lane.dimensions
+    return {
+        "agent": agent,
+        "connection": connection,
+        "user": user,
+        "customer": customer,
+        "provider": provider,
+        "model": model,
+        "tool": tool,
+    }
+
+
+def subject_of(rule: Rule, values: dict[str, str]) -> Subject | None:
     """The budget's subject that these values belong to; None where they do not match."""
     subject: Subject = {}
     for name in rule.dimensions:
-        value = values[name]
+        value = values.get(name, "")
         if not value or rule.fixed.get(name, value) != value:
             return None
         subject[name] = value

@@ -20,9 +20,6 @@ __all__ = ["Acknowledged", "Closing", "LogLost", "Owner", "Publisher", "recover"
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_entry: Final = msgspec.json.Decoder(LedgerEntry).decode
-# A record of `tollway.charges` holds lines up to this size, at most four bytes a character: under
-# a broker's default limit, so that no setting of a broker refuses the books.
-MAX_CHARGES_CHARACTERS = 230_000
 
 
 class LogLost(RuntimeError):
@@ -75,7 +72,6 @@ class Owner:
         self._chunks: list[Acknowledged] = []
         # Whether anything was applied since the books were closed.
         self._touched = bool(torn)
-        self._charges: list[list[str]] = []
         self._commands: list[CommandRecord] = []
         # While a closing that holds commands is being written, what is decided after it waits.
         self._held: list[Decision | Finding] | None = None
@@ -96,9 +92,6 @@ class Owner:
             chunk.values[part], chunk.keys[part], chunk.offsets[part], chunk.stamps_ms[part]
         )
         self._touched = True
-        lines = ledger.take_charges()
-        if lines:
-            self._charges.append(lines)
         self._publish(ledger.take_verdicts())
 
     def add_chunk(self, chunk: Acknowledged) -> None:
@@ -127,9 +120,6 @@ class Owner:
         closing = Closing(records=[], chunks=self._chunks)
         self._chunks = []
         self._touched = False
-        lines = ledger.take_charges()
-        if lines:
-            self._charges.append(lines)
         if commands:
             # In the books' own transaction: afterwards nobody could decide it a second time.
             closing.records.extend(self._said(ledger.take_verdicts()))
@@ -144,10 +134,8 @@ class Owner:
 
     def _records(self) -> Iterable[Outgoing]:
         partition = self.partition
-        charges, self._charges = self._charges, []
-        for lines in charges:
-            for value in _packed(lines):
-                yield Outgoing(CHARGES.name, partition, str(partition).encode(), value)
+        for lines in self.ledger.take_charges():
+            yield Outgoing(CHARGES.name, partition, str(partition).encode(), lines)
         for letter in self.ledger.take_buried():
             yield Outgoing(DEADLETTER.name, -1, str(partition).encode(), _encode(letter))
         for workspace, value in self.ledger.take_misrouted():
@@ -195,20 +183,6 @@ class Owner:
             issued_at=format_ms(now_ms),
         )
         self._control.publish(self.partition, control_key(beat), _encode(beat))
-
-
-def _packed(lines: list[str]) -> Iterable[bytes]:
-    """The lines of a chunk as JSON lines, in records that every broker takes."""
-    size = 0
-    pack: list[str] = []
-    for line in lines:
-        if pack and size + len(line) > MAX_CHARGES_CHARACTERS:
-            yield "\n".join([*pack, ""]).encode()
-            pack, size = [], 0
-        pack.append(line)
-        size += len(line) + 1
-    if pack:
-        yield "\n".join([*pack, ""]).encode()
 
 
 def recover(

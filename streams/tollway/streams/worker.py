@@ -1,7 +1,6 @@
 """The worker: owners of partitions, told by Faust what they own, closing their books in time."""
 
 import asyncio
-import gc
 import time
 import traceback
 from collections.abc import Iterable
@@ -9,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tollway.contract.moments import format_ms
 from tollway.domain.prices import Catalogue
+from tollway.streams import memory
 from tollway.streams.ending import EXIT_STOPPED, die
 from tollway.streams.kafka import (
     Books,
@@ -93,8 +93,7 @@ class Worker:
         owned.committed_s = time.monotonic()
         owned.ready.set()
         if self.is_ready():
-            # What was recovered stays: the collector need not look at it again and again.
-            gc.freeze()
+            memory.settle()
         self._metrics.note(
             f"partition {partition} is owned, from offset {owner.ledger.usage_offset + 1}"
         )
@@ -119,6 +118,7 @@ class Worker:
 
     async def disown(self) -> None:
         """Gives all partitions back: Faust's protocol is eager. Their books have been closed."""
+        memory.let_go()
         owned, self._owned = self._owned, {}
         for partition, one in owned.items():
             self._commands.leave(partition)
@@ -212,6 +212,7 @@ class Worker:
             for partition, owned in list(self._owned.items()):
                 if self._owned.get(partition) is owned:
                     await self._close(partition, owned)
+            memory.settle()
             spent_s = time.monotonic() - began_s
             await asyncio.sleep(max(0.0, self._settings.close_every_s - spent_s))
 

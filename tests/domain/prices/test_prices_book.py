@@ -16,6 +16,7 @@ from tollway.domain.prices import (
     Catalogue,
     PriceBook,
 )
+from tollway.domain.usage import Usage
 
 DAY_MS = 86_400_000
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -158,9 +159,9 @@ def test_searches_that_an_override_leaves_out_cost_what_is_listed(book: PriceBoo
     said = book.rates_for("w", "openai", "gpt-4.1", None, NOON_MS)
     assert left_out is not None
     assert said is not None
-    assert left_out.cost_pico(searched) == 10 * 10**12
-    assert said.cost_pico(searched) == 4 * 10**12
-    assert left_out.covers(searched)
+    assert left_out.cost_pico(Usage(searched)) == 10 * 10**12
+    assert said.cost_pico(Usage(searched)) == 4 * 10**12
+    assert left_out.covers(Usage(searched))
 
 
 def test_an_override_of_nothing_is_a_price_because_a_person_said_so(book: PriceBook) -> None:
@@ -178,7 +179,7 @@ def test_a_rate_with_many_decimals_stays_exact_until_the_end(book: PriceBook) ->
         id="e", time="", workspace="w", agent="a", input_tokens=10_000_000, output_tokens=1_000
     )
     # 10⁷ tokens at 10⁻¹³ dollars and 10³ at 123,456.789 pico-dollars.
-    assert rates.cost_pico(used) == 1_000_000 + 123_456_789
+    assert rates.cost_pico(Usage(used)) == 1_000_000 + 123_456_789
 
 
 def test_deleting_forgets_all_dates_of_one_provider_and_model(book: PriceBook) -> None:

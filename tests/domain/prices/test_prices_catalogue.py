@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import BEGINNING_MS, END_MS, Catalogue
+from tollway.domain.usage import Usage
 
 
 def ms(text: str) -> int:
@@ -129,13 +130,13 @@ def test_a_ceiling_lies_above_every_price_of_its_provider(catalogue: Catalogue) 
     for provider in providers:
         ceiling = catalogue.dearest(provider.id, LATER_MS)
         assert ceiling is not None
-        assert ceiling.covers(asked)
+        assert ceiling.covers(Usage(asked))
         assert ceiling.valid_from_ms <= LATER_MS < ceiling.valid_to_ms
-        most = ceiling.cost_pico(asked)
+        most = ceiling.cost_pico(Usage(asked))
         for model in provider.models:
             for tier in (None, "batch", "flex", "priority", "fast"):
                 rates = catalogue.rates(provider.id, model.id, tier, LATER_MS)
-                assert rates is None or rates.cost_pico(asked) <= most, (model.id, tier)
+                assert rates is None or rates.cost_pico(Usage(asked)) <= most, (model.id, tier)
 
 
 def test_the_dearest_of_an_unknown_provider_is_the_dearest_of_all(catalogue: Catalogue) -> None:
@@ -256,7 +257,7 @@ def test_every_listed_model_costs_what_genai_prices_says(
                     continue
                 ours = {NAMES.get(name, name): count for name, count in counts.items()}
                 event = msgspec.convert({**EVENT, **ours}, UsageEvent)
-                assert rates.cost_pico(event) == expected, f"{rates.version} at {at_ms}"
+                assert rates.cost_pico(Usage(event)) == expected, f"{rates.version} at {at_ms}"
                 compared += 1
     assert compared > 13_000
 

@@ -5,6 +5,7 @@ import pytest
 
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import Catalogue, Rates, RateTable, clamp, is_inconsistent
+from tollway.domain.usage import Usage
 
 AT_MS = 1_764_547_200_000  # 2025-12-01
 LATER_MS = 1_795_305_600_000  # 2026-11-22
@@ -118,41 +119,41 @@ def test_published_prices(
     catalogue: Catalogue, provider: str, model: str, counts: dict[str, int], micro_usd: int
 ) -> None:
     rates = rates_of(catalogue, provider, model)
-    assert rates.cost_pico(event(**counts)) == micro_usd * MICRO_USD
+    assert rates.cost_pico(Usage(event(**counts))) == micro_usd * MICRO_USD
 
 
 def test_a_short_recording_at_groq_is_billed_as_ten_seconds(catalogue: Catalogue) -> None:
     rates = rates_of(catalogue, "groq", "whisper-large-v3")
     # 0.111 dollars an hour for 10 of 3,600 seconds: 308,333,333.33 pico-dollars.
-    assert rates.cost_pico(event(seconds=0.5)) == 308_333_333
-    assert rates.cost_pico(event(seconds=0.0)) == 0
+    assert rates.cost_pico(Usage(event(seconds=0.5))) == 308_333_333
+    assert rates.cost_pico(Usage(event(seconds=0.0))) == 0
 
 
 def test_a_long_context_is_a_cliff_for_all_its_tokens(catalogue: Catalogue) -> None:
     rates = rates_of(catalogue, "anthropic", "claude-sonnet-4-5")
     at_the_edge = event(input_tokens=200_000, output_tokens=10)
     beyond = event(input_tokens=200_001, output_tokens=10)
-    assert rates.cost_pico(at_the_edge) == 600_150_000_000
-    assert rates.cost_pico(beyond) == 1_200_231_000_000
+    assert rates.cost_pico(Usage(at_the_edge)) == 600_150_000_000
+    assert rates.cost_pico(Usage(beyond)) == 1_200_231_000_000
 
 
 def test_children_follow_the_long_context_too(catalogue: Catalogue) -> None:
     rates = rates_of(catalogue, "anthropic", "claude-sonnet-4-5")
     cached = event(input_tokens=300_000, cache_read_tokens=300_000)
-    assert rates.cost_pico(cached) == 300_000 * 600_000
+    assert rates.cost_pico(Usage(cached)) == 300_000 * 600_000
 
 
 def test_parts_larger_than_their_whole_are_billed_as_the_whole(catalogue: Catalogue) -> None:
     rates = rates_of(catalogue, "perplexity", "sonar-deep-research")
     eleven_of_ten = event(output_tokens=10, reasoning_tokens=11)
-    assert is_inconsistent(eleven_of_ten)
+    assert is_inconsistent(Usage(eleven_of_ten))
     assert clamp(eleven_of_ten).reasoning_tokens == 10
-    assert rates.cost_pico(eleven_of_ten) == 10 * 3_000_000
+    assert rates.cost_pico(Usage(eleven_of_ten)) == 10 * 3_000_000
 
 
 def test_consistent_counts_are_left_alone() -> None:
     consistent = event(input_tokens=10, cache_read_tokens=10, output_tokens=5, reasoning_tokens=5)
-    assert not is_inconsistent(consistent)
+    assert not is_inconsistent(Usage(consistent))
     assert clamp(consistent) is consistent
 
 
@@ -160,7 +161,7 @@ def test_cached_images_are_not_billed_as_images_as_well() -> None:
     table = RateTable()
     table.input, table.input_image, table.cache_read = 1, 100, 10
     rates = Rates(0, 1, "test", "1", 1, table)
-    cost = rates.cost_pico(event(input_tokens=10, cache_read_tokens=9, input_image_tokens=8))
+    cost = rates.cost_pico(Usage(event(input_tokens=10, cache_read_tokens=9, input_image_tokens=8)))
     assert cost == 9 * 10 + 1 * 100
 
 
@@ -168,7 +169,13 @@ def test_a_rate_finer_than_a_pico_dollar_is_rounded_once_half_to_even() -> None:
     table = RateTable()
     table.input = 5  # half a pico-dollar
     rates = Rates(0, 1, "test", "1", 10, table)
-    assert [rates.cost_pico(event(input_tokens=n)) for n in (1, 2, 3, 4, 5)] == [0, 1, 2, 2, 2]
+    assert [rates.cost_pico(Usage(event(input_tokens=n))) for n in (1, 2, 3, 4, 5)] == [
+        0,
+        1,
+        2,
+        2,
+        2,
+    ]
 
 
 def test_openrouters_endless_thirds_are_kept_until_the_end(catalogue: Catalogue) -> None:
@@ -176,7 +183,7 @@ def test_openrouters_endless_thirds_are_kept_until_the_end(catalogue: Catalogue)
     assert rates is not None
     # 0.0833333333333333 dollars a million for writing to the cache.
     written = event(input_tokens=1_000_000, cache_write_tokens=1_000_000)
-    assert rates.cost_pico(written) == 83_333_333_333
+    assert rates.cost_pico(Usage(written)) == 83_333_333_333
 
 
 def test_a_unit_that_the_list_has_no_price_for_is_not_covered(catalogue: Catalogue) -> None:
@@ -184,10 +191,10 @@ def test_a_unit_that_the_list_has_no_price_for_is_not_covered(catalogue: Catalog
     embedding = rates_of(catalogue, "openai", "text-embedding-3-small")
     chat = rates_of(catalogue, "openai", "gpt-4o")
     groq = rates_of(catalogue, "groq", "llama-3.3-70b-versatile")
-    assert whisper.covers(event(seconds=3.0))
-    assert not whisper.covers(event(input_tokens=3))
-    assert embedding.covers(event(input_tokens=3))
-    assert not embedding.covers(event(output_tokens=3))
-    assert chat.covers(event(input_tokens=3, output_tokens=3, seconds=1.0, searches=1))
-    assert not chat.covers(event(seconds=1.0))
-    assert not groq.covers(event(input_tokens=3, searches=1))
+    assert whisper.covers(Usage(event(seconds=3.0)))
+    assert not whisper.covers(Usage(event(input_tokens=3)))
+    assert embedding.covers(Usage(event(input_tokens=3)))
+    assert not embedding.covers(Usage(event(output_tokens=3)))
+    assert chat.covers(Usage(event(input_tokens=3, output_tokens=3, seconds=1.0, searches=1)))
+    assert not chat.covers(Usage(event(seconds=1.0)))
+    assert not groq.covers(Usage(event(input_tokens=3, searches=1)))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tollway.contract.usage import UsageEvent
 from tollway.domain.prices import Rates, RateTable, clamp, is_inconsistent
+from tollway.domain.usage import Usage
 
 
 def event(seconds: float = 0.0, **counts: int) -> UsageEvent:
@@ -70,15 +71,15 @@ def some_rates(draw: st.DrawFn) -> Rates:
 
 @given(some_rates(), any_counts)
 def test_no_event_costs_less_than_nothing(rates: Rates, given_counts: dict[str, int]) -> None:
-    assert rates.cost_pico(event(**given_counts)) >= 0
+    assert rates.cost_pico(Usage(event(**given_counts))) >= 0
 
 
 @given(some_rates(), any_counts)
 def test_clamping_changes_no_cost(rates: Rates, given_counts: dict[str, int]) -> None:
     before = event(**given_counts)
     after = clamp(before)
-    assert not is_inconsistent(after)
-    assert rates.cost_pico(after) == rates.cost_pico(before)
+    assert not is_inconsistent(Usage(after))
+    assert rates.cost_pico(Usage(after)) == rates.cost_pico(Usage(before))
 
 
 @given(any_counts)
@@ -89,8 +90,8 @@ def test_each_token_is_billed_exactly_once(given_counts: dict[str, int]) -> None
         setattr(ones, kind, 1)
     rates = Rates(0, 1, "test", "1", 1, ones)
     for by_kind in (False, True):
-        rates.media_apart = rates.reasoning_apart = by_kind
-        cost = rates.cost_pico(event(**given_counts))
+        rates.reasoning_apart = by_kind
+        cost = rates.cost_pico(Usage(event(**given_counts)))
         assert cost == given_counts["input_tokens"] + given_counts["output_tokens"]
 
 
@@ -103,10 +104,11 @@ def test_the_short_way_and_the_long_way_agree(
     table.cache_read_audio = table.cache_read
     short = Rates(0, 1, "test", "1", 1, table)
     long = Rates(0, 1, "test", "1", 1, table)
-    long.media_apart = long.reasoning_apart = True
+    # Every event is beyond the first step of context size, and there is no other.
+    long.base_up_to = -1
     asked = clamp(event(**given_counts | {"searches": 0}))
     # Images that overlap with cached tokens are billed as cached; without a rate apart, either.
-    assert short.cost_pico(asked) == long.cost_pico(asked)
+    assert short.cost_pico(Usage(asked)) == long.cost_pico(Usage(asked))
 
 
 @given(tables(), any_counts, st.sampled_from(["input_tokens", "output_tokens"]), counts)
@@ -117,7 +119,7 @@ def test_more_tokens_are_never_cheaper_inside_one_step(
     # Parts stay what they are; consistent first, because a larger whole lets cut parts grow back.
     before = clamp(event(**given_counts))
     after = msgspec.structs.replace(before, **{whole: getattr(before, whole) + more})
-    assert rates.cost_pico(after) >= rates.cost_pico(before)
+    assert rates.cost_pico(Usage(after)) >= rates.cost_pico(Usage(before))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_a_cost_is_the_sum_of_its_kinds(
     whole: str, part: str, kind: str, table: RateTable, plain: int, of_kind: int
 ) -> None:
     rates = Rates(0, 1, "test", "1", 1, table)
-    cost = rates.cost_pico(event(**{whole: plain + of_kind, part: of_kind}))
+    cost = rates.cost_pico(Usage(event(**{whole: plain + of_kind, part: of_kind})))
     parent = table.input if whole == "input_tokens" else table.output
     assert cost == plain * parent + of_kind * getattr(table, kind)
 
@@ -150,5 +152,5 @@ def test_narrowing_the_range_changes_no_cost(
     narrowed = Rates.within(rates, 0, 0)
     asked = event(**given_counts, seconds=seconds)
     assert (narrowed.valid_from_ms, narrowed.valid_to_ms) == (0, 0)
-    assert narrowed.cost_pico(asked) == rates.cost_pico(asked)
-    assert narrowed.covers(asked) == rates.covers(asked)
+    assert narrowed.cost_pico(Usage(asked)) == rates.cost_pico(Usage(asked))
+    assert narrowed.covers(Usage(asked)) == rates.covers(Usage(asked))

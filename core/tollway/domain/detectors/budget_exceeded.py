@@ -1,5 +1,7 @@
 """`budget_exceeded`: a run's spend against its budget, and against the agent's median run."""
 
+from typing import Final
+
 import msgspec
 
 from tollway.contract.money import format_usd
@@ -9,7 +11,7 @@ from tollway.domain.detectors.sighting import Sighting, dollars
 
 __all__ = ["Said", "crossed", "outspent"]
 
-_NAME = "budget_exceeded"
+_NAME: Final = "budget_exceeded"
 _Packed = tuple[int, int, int, bool, bool]
 
 

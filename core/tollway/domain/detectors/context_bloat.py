@@ -1,5 +1,7 @@
 """`context_bloat`: a context that jumps from one step to the next, or nears the model's window."""
 
+from typing import Final
+
 import msgspec
 
 from tollway.domain.detectors.profile import Profile
@@ -7,9 +9,9 @@ from tollway.domain.detectors.sighting import Sighting, quoted
 
 __all__ = ["MAX_MODELS", "Context", "fills", "grows"]
 
-_NAME = "context_bloat"
+_NAME: Final = "context_bloat"
 # An agent that titles its chats with a small model must not look as if its context fell and rose.
-MAX_MODELS = 4
+MAX_MODELS: Final = 4
 
 _PackedLane = tuple[str, int, int]
 _Packed = tuple[int, list[_PackedLane]]
@@ -77,21 +79,21 @@ def grows(context: Context, profile: Profile, tokens: int) -> Sighting | None:
 
 
 def fills(
-    context: Context, profile: Profile, model: str | None, tokens: int, window: int
+    context: Context, profile: Profile, model: str, tokens: int, window: int
 ) -> Sighting | None:
     """Production: the level once a crossing, and jumps of a context that is large already."""
     if tokens == 0:
         return None
     lane = context.lane
     if lane.model != model:
-        lane = context.enter(model or "")
+        lane = context.enter(model)
     before, lane.last = lane.last, tokens
     if window <= 0:
         window = profile.context_window_tokens
     if lane.peak == 0:
         if tokens * 100 >= window * profile.context_level_percent:
             lane.peak = tokens
-            return _level(model or "", tokens, window)
+            return _level(model, tokens, window)
     elif tokens >= lane.peak:
         lane.peak = tokens
     elif (

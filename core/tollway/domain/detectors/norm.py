@@ -1,14 +1,16 @@
 """What one agent usually costs: the median of its finished runs and of its recent events."""
 
+from typing import Final
+
 import msgspec
 
 __all__ = ["MAX_NORM_EVENTS", "MAX_NORM_RUNS", "Norm"]
 
-MAX_NORM_RUNS = 50
-MAX_NORM_EVENTS = 64
+MAX_NORM_RUNS: Final = 50
+MAX_NORM_EVENTS: Final = 64
 # Sorting on each event would cost more than all detectors together: the median of events is taken
 # anew after so many.
-EVENTS_PER_MEDIAN = 16
+EVENTS_PER_MEDIAN: Final = 16
 
 _Packed = tuple[list[int], list[int]]
 

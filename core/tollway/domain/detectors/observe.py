@@ -1,6 +1,5 @@
 """One event seen by all detectors: the only function on the ledger's hot path."""
 
-from tollway.contract.usage import UsageEvent
 from tollway.domain.detectors.budget_exceeded import crossed, outspent
 from tollway.domain.detectors.context_bloat import fills, grows
 from tollway.domain.detectors.norm import Norm
@@ -16,6 +15,7 @@ from tollway.domain.detectors.tool_amplification import (
     used,
 )
 from tollway.domain.detectors.watch import RunWatch
+from tollway.domain.usage import Usage
 
 __all__ = ["observe"]
 
@@ -24,7 +24,7 @@ def observe(
     watch: RunWatch,
     profile: Profile,
     norm: Norm,
-    event: UsageEvent,
+    usage: Usage,
     time_ms: int,
     cost_pico: int,
     context_window: int,
@@ -34,7 +34,7 @@ def observe(
     None when nothing, so that the hot path allocates nothing. `context_window` is the model's in
     tokens, 0 where it is not known. An outcome ends a run: the caller then calls `finish`.
     """
-    kind = event.kind
+    kind = usage.kind
     if kind == "loss":
         return None
     gap_ms = time_ms - watch.last_ms
@@ -46,11 +46,11 @@ def observe(
     watch.events += 1
     watch.spent_pico += cost_pico
     if not profile.production:
-        return _plainly(watch, profile, event, time_ms)
+        return _plainly(watch, profile, usage, time_ms)
     seen = _money(watch, profile, norm, time_ms, cost_pico)
     if kind == "llm":
-        return _model_call(watch, profile, event, context_window, seen)
-    return _tool_call(watch, profile, event, seen) if kind == "tool" else seen
+        return _model_call(watch, profile, usage, context_window, seen)
+    return _tool_call(watch, profile, usage, seen) if kind == "tool" else seen
 
 
 def _and(seen: list[Sighting] | None, sighting: Sighting) -> list[Sighting]:
@@ -91,62 +91,62 @@ def _money(
 def _model_call(
     watch: RunWatch,
     profile: Profile,
-    event: UsageEvent,
+    usage: Usage,
     context_window: int,
     seen: list[Sighting] | None,
 ) -> list[Sighting] | None:
     if profile.retry:
-        sighting = asked_again(watch.prompts, profile, event)
+        sighting = asked_again(watch.prompts, profile, usage)
         if sighting is not None:
             seen = _and(seen, sighting)
     if profile.context:
-        sighting = fills(watch.context, profile, event.model, event.input_tokens, context_window)
+        sighting = fills(watch.context, profile, usage.model, usage.input_tokens, context_window)
         if sighting is not None:
             seen = _and(seen, sighting)
     if profile.amplification:
         results = watch.results
-        results.call_tokens = event.output_tokens
-        if results.largest_tokens and event.input_tokens:
-            sighting = read(results, profile, event.input_tokens)
+        results.call_tokens = usage.output_tokens
+        if results.largest_tokens and usage.input_tokens:
+            sighting = read(results, profile, usage.input_tokens)
             if sighting is not None:
                 seen = _and(seen, sighting)
     return seen
 
 
 def _tool_call(
-    watch: RunWatch, profile: Profile, event: UsageEvent, seen: list[Sighting] | None
+    watch: RunWatch, profile: Profile, usage: Usage, seen: list[Sighting] | None
 ) -> list[Sighting] | None:
     if profile.retry:
-        answered(watch.prompts, event)
-        sighting = called_again(watch.calls, profile, event)
+        answered(watch.prompts, usage)
+        sighting = called_again(watch.calls, profile, usage)
         if sighting is not None:
             seen = _and(seen, sighting)
     if profile.amplification:
         results = watch.results
         results.count += 1
-        if event.result_tokens >= profile.amplification_result_tokens:
-            returned(results, profile, event)
+        if usage.result_tokens >= profile.amplification_result_tokens:
+            returned(results, profile, usage)
     return seen
 
 
 def _plainly(
-    watch: RunWatch, profile: Profile, event: UsageEvent, time_ms: int
+    watch: RunWatch, profile: Profile, usage: Usage, time_ms: int
 ) -> list[Sighting] | None:
     """The profile `compat`: the published definitions and nothing else."""
     sightings: list[Sighting | None] = []
     if profile.budget:
         sightings.append(crossed(watch.said, profile, watch.spent_pico))
-    if event.kind == "tool":
-        answered(watch.prompts, event)
-        used(watch.results, event)
-    elif event.kind == "llm":
-        tokens = event.input_tokens
+    if usage.kind == "tool":
+        answered(watch.prompts, usage)
+        used(watch.results, usage)
+    elif usage.kind == "llm":
+        tokens = usage.input_tokens
         if profile.retry:
-            sightings.append(asked_again(watch.prompts, profile, event))
+            sightings.append(asked_again(watch.prompts, profile, usage))
         if profile.context:
             sightings.append(grows(watch.context, profile, tokens))
         if profile.acceleration:
-            sightings.append(doubles(watch.pace, profile, tokens + event.output_tokens, time_ms))
+            sightings.append(doubles(watch.pace, profile, tokens + usage.output_tokens, time_ms))
         if profile.amplification:
-            sightings.append(multiplied(watch.results, profile, event))
+            sightings.append(multiplied(watch.results, profile, usage))
     return [sighting for sighting in sightings if sighting is not None] or None

@@ -1,6 +1,6 @@
 """The detectors' thresholds: every parameter with its meaning, its bounds and both profiles."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = [
     "DETECTORS",
@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 # The order in which one event's sightings are listed.
-DETECTORS: tuple[str, ...] = (
+DETECTORS: Final[tuple[str, ...]] = (
     "budget_exceeded",
     "retry_loop",
     "context_bloat",
@@ -21,10 +21,10 @@ DETECTORS: tuple[str, ...] = (
     "spend_spike",
 )
 
-MAX_CYCLE_LENGTH = 4
-MAX_PACE_WINDOWS = 12
-_MANY = 2**48
-_YEAR_S = 366 * 24 * 60 * 60
+MAX_CYCLE_LENGTH: Final = 4
+MAX_PACE_WINDOWS: Final = 12
+_MANY: Final = 2**48
+_YEAR_S: Final = 366 * 24 * 60 * 60
 
 
 class Parameter(NamedTuple):
@@ -39,7 +39,7 @@ class Parameter(NamedTuple):
     meaning: str
 
 
-PARAMETERS: tuple[Parameter, ...] = (
+PARAMETERS: Final[tuple[Parameter, ...]] = (
     Parameter(
         "run_budget_warn_percent", "budget_exceeded", None, 80, 1, 1000,
         "warn at this share of the run's budget",

@@ -1,5 +1,7 @@
 """A policy compiled into the thresholds that the detectors compare with on each event."""
 
+from typing import Final
+
 from tollway.contract.command import Policy
 from tollway.contract.money import PICO_PER_USD, parse_usd
 from tollway.domain.detectors.parameters import DETECTORS, PARAMETERS, parameters_of
@@ -7,8 +9,8 @@ from tollway.domain.detectors.parameters import DETECTORS, PARAMETERS, parameter
 __all__ = ["NEVER", "Profile", "profile_of"]
 
 # More pico-dollars than one run, and more runs than one agent, ever reaches.
-NEVER = 2**100
-_PICO_PER_MICRO_USD = PICO_PER_USD // 10**6
+NEVER: Final = 2**100
+_PICO_PER_MICRO_USD: Final = PICO_PER_USD // 10**6
 
 
 class Profile:

@@ -1,19 +1,19 @@
 """`retry_loop`: the same prompt, the same tool call, or the same cycle of calls again and again."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from tollway.contract.usage import UsageEvent
 from tollway.domain.detectors.parameters import MAX_CYCLE_LENGTH
 from tollway.domain.detectors.profile import Profile
 from tollway.domain.detectors.sighting import Sighting, quoted
+from tollway.domain.usage import Usage
 
 __all__ = ["Calls", "Prompts", "answered", "asked_again", "called_again"]
 
-_NAME = "retry_loop"
+_NAME: Final = "retry_loop"
 # Results between two prompts are compared up to here; one is ten to sixty-four characters.
-_MAX_RESULT_CHARACTERS = 1024
+_MAX_RESULT_CHARACTERS: Final = 1024
 
 _PackedPrompts = tuple[str, int, str, str]
 _PackedCalls = tuple[list[str], list[str], list[int], list[int]]
@@ -90,15 +90,15 @@ def _fires(count: int, first: int) -> bool:
     return count % first == 0 and doubled & (doubled - 1) == 0
 
 
-def asked_again(prompts: Prompts, profile: Profile, event: UsageEvent) -> Sighting | None:
+def asked_again(prompts: Prompts, profile: Profile, usage: Usage) -> Sighting | None:
     """The full prompt, for both profiles. A model call without a hash equals no other."""
-    prompt = event.prompt_hash
-    if prompt is None or prompt != prompts.last:
-        prompts.last = prompt or ""
+    prompt = usage.prompt_hash
+    if not prompt or prompt != prompts.last:
+        prompts.last = prompt
         prompts.count = 1
         prompts.results = prompts.results_before = ""
         return None
-    if event.attempt and not event.input_tokens and not event.output_tokens:
+    if usage.attempt and not usage.input_tokens and not usage.output_tokens:
         # A client's own retry of a call that nobody answered: it repeats nothing that was paid.
         return None
     results, prompts.results = prompts.results, ""
@@ -114,26 +114,26 @@ def asked_again(prompts: Prompts, profile: Profile, event: UsageEvent) -> Sighti
     return Sighting(_NAME, "block" if profile.production else "warn", message, evidence)
 
 
-def answered(prompts: Prompts, event: UsageEvent) -> None:
+def answered(prompts: Prompts, usage: Usage) -> None:
     """A tool's result may be what tells the next prompt from the one before, though it is equal."""
-    result = event.result_hash
-    if result is not None and len(prompts.results) < _MAX_RESULT_CHARACTERS:
+    result = usage.result_hash
+    if result and len(prompts.results) < _MAX_RESULT_CHARACTERS:
         prompts.results += "|" + result
 
 
-def called_again(calls: Calls, profile: Profile, event: UsageEvent) -> Sighting | None:
+def called_again(calls: Calls, profile: Profile, usage: Usage) -> Sighting | None:
     """Production: tool and arguments, and cycles of them. Polling tools are not in the sequence."""
-    tool = event.tool
-    if tool is not None and tool in profile.polling_tools:
+    tool = usage.tool
+    if profile.polling_tools and tool in profile.polling_tools:
         return None
-    arguments = event.args_hash
-    key = "" if tool is None or arguments is None else f"{tool}\n{arguments}"
-    result = event.result_hash or ""
+    arguments = usage.args_hash
+    key = f"{tool}\n{arguments}" if tool and arguments else ""
+    result = usage.result_hash
     keys, results = calls.keys, calls.results
     sighting = None
     if key and key in keys:
         _count(calls, key, result)
-        sighting = _loop(calls, profile, tool or "")
+        sighting = _loop(calls, profile, tool)
     elif calls.repeating:
         calls.ends()
     keys.append(key)

@@ -1,14 +1,14 @@
 """What a detector says when it sees something: a level, a sentence with the figures, evidence."""
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from tollway.contract.money import format_usd
 
 __all__ = ["Sighting", "dollars", "quoted"]
 
 # Names come from agents; a message stays readable with the beginning of a long one.
-_MAX_NAME_IN_MESSAGE = 80
-_CENTS = 2
+_MAX_NAME_IN_MESSAGE: Final = 80
+_CENTS: Final = 2
 
 
 class Sighting(NamedTuple):

@@ -1,5 +1,7 @@
 """`spend_spike`: one event that costs a multiple of what the agent's events usually cost."""
 
+from typing import Final
+
 from tollway.contract.money import format_usd
 from tollway.domain.detectors.norm import Norm
 from tollway.domain.detectors.profile import Profile
@@ -7,7 +9,7 @@ from tollway.domain.detectors.sighting import Sighting, dollars
 
 __all__ = ["spikes"]
 
-_NAME = "spend_spike"
+_NAME: Final = "spend_spike"
 
 
 def spikes(profile: Profile, norm: Norm, cost_pico: int, spike_pico: int) -> Sighting | None:

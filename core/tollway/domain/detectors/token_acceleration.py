@@ -1,5 +1,7 @@
 """`token_acceleration`: tokens that double from step to step, or spend above its own pace."""
 
+from typing import Final
+
 import msgspec
 
 from tollway.contract.money import format_usd
@@ -9,7 +11,7 @@ from tollway.domain.detectors.sighting import Sighting, dollars
 
 __all__ = ["Pace", "burns", "doubles"]
 
-_NAME = "token_acceleration"
+_NAME: Final = "token_acceleration"
 _Packed = tuple[int, int, int, bool, int, int, bool, list[int]]
 
 

@@ -1,14 +1,16 @@
 """`tool_amplification`: tool results that multiply what the next model call has to read."""
 
+from typing import Final
+
 import msgspec
 
-from tollway.contract.usage import UsageEvent
 from tollway.domain.detectors.profile import Profile
 from tollway.domain.detectors.sighting import Sighting, quoted
+from tollway.domain.usage import Usage
 
 __all__ = ["Results", "multiplied", "read", "returned", "used"]
 
-_NAME = "tool_amplification"
+_NAME: Final = "tool_amplification"
 _Packed = tuple[int, int, int, bool, str, int, int]
 
 
@@ -61,28 +63,28 @@ class Results:
         return results
 
 
-def used(results: Results, event: UsageEvent) -> None:
+def used(results: Results, usage: Usage) -> None:
     """Compat: a tool ran."""
     results.tool_used = True
-    if event.result_tokens > results.largest_tokens:
-        results.largest_tokens = event.result_tokens
-        results.largest_tool = event.tool or ""
+    if usage.result_tokens > results.largest_tokens:
+        results.largest_tokens = usage.result_tokens
+        results.largest_tool = usage.tool
 
 
-def multiplied(results: Results, profile: Profile, event: UsageEvent) -> Sighting | None:
+def multiplied(results: Results, profile: Profile, usage: Usage) -> Sighting | None:
     """Compat: the input after tool calls against the input before.
 
     Tools are seen by their own events, or by `tool_calls` of either model call: adapters differ in
     which of the two carries the count.
     """
-    tokens = event.input_tokens
+    tokens = usage.input_tokens
     if tokens == 0:
-        results.tool_used = results.tool_used or event.tool_calls > 0
+        results.tool_used = results.tool_used or usage.tool_calls > 0
         return None
     before, results.before_tokens = results.before_tokens, tokens
-    called = results.tool_used or event.tool_calls > 0
+    called = results.tool_used or usage.tool_calls > 0
     tool, largest = results.largest_tool, results.largest_tokens
-    results.tool_used = event.tool_calls > 0
+    results.tool_used = usage.tool_calls > 0
     results.largest_tool, results.largest_tokens = "", 0
     if not called or before == 0 or tokens * 100 < before * profile.amplification_percent:
         return None
@@ -95,14 +97,14 @@ def multiplied(results: Results, profile: Profile, event: UsageEvent) -> Sightin
     return Sighting(_NAME, "warn", message, evidence)
 
 
-def returned(results: Results, profile: Profile, event: UsageEvent) -> None:
+def returned(results: Results, profile: Profile, usage: Usage) -> None:
     """Production: keeps a large result until a model call shows how much of its prompt it is."""
-    tokens = event.result_tokens
+    tokens = usage.result_tokens
     if tokens <= results.largest_tokens or results.count <= profile.amplification_skip_results:
         return
-    call = event.input_tokens or results.call_tokens
+    call = usage.input_tokens or results.call_tokens
     if tokens * 100 >= call * profile.amplification_percent:
-        results.largest_tool = event.tool or ""
+        results.largest_tool = usage.tool
         results.largest_tokens = tokens
         results.largest_call_tokens = call
 

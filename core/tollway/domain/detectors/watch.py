@@ -1,5 +1,7 @@
 """Everything that the detectors remember of one run of one agent, and when a run is over."""
 
+from typing import Final
+
 import msgspec
 
 from tollway.domain.detectors.budget_exceeded import Said
@@ -12,7 +14,7 @@ from tollway.domain.detectors.tool_amplification import Results
 __all__ = ["RUN_IDLE_MS", "RunWatch", "finish"]
 
 # A run that never says its outcome counts as finished after so long without an event.
-RUN_IDLE_MS = 30 * 60 * 1000
+RUN_IDLE_MS: Final = 30 * 60 * 1000
 
 _Packed = tuple[int, int, int, bool, int, object, object, object, object, object, object]
 

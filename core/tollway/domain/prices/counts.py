@@ -3,20 +3,25 @@
 import msgspec
 
 from tollway.contract.usage import UsageEvent
+from tollway.domain.usage import Usage
 
 __all__ = ["clamp", "is_inconsistent"]
 
 
-def is_inconsistent(event: UsageEvent) -> bool:
-    """Whether a part of `event`'s counts is larger than its whole (11 reasoning of 10 output)."""
-    tokens = event.input_tokens
-    output = event.output_tokens
+def is_inconsistent(usage: Usage) -> bool:
+    """Whether a part of the counts is larger than its whole (11 reasoning of 10 output)."""
     return (
-        event.cache_read_tokens + event.cache_write_tokens > tokens
-        or event.reasoning_tokens > output
-        or event.cache_write_1h_tokens > event.cache_write_tokens
-        or event.input_audio_tokens + event.input_image_tokens > tokens
-        or event.output_audio_tokens + event.output_image_tokens > output
+        usage.cache_read_tokens + usage.cache_write_tokens > usage.input_tokens
+        or usage.reasoning_tokens > usage.output_tokens
+        or usage.cache_write_1h_tokens > usage.cache_write_tokens
+        or (usage.has_media and _has_too_much_media(usage.event))
+    )
+
+
+def _has_too_much_media(event: UsageEvent) -> bool:
+    return (
+        event.input_audio_tokens + event.input_image_tokens > event.input_tokens
+        or event.output_audio_tokens + event.output_image_tokens > event.output_tokens
         or event.cache_read_audio_tokens > event.cache_read_tokens
         or event.cache_read_audio_tokens > event.input_audio_tokens
     )
@@ -28,7 +33,7 @@ def clamp(event: UsageEvent) -> UsageEvent:
     The order in which parts give way is the one in which `Rates` bills them: cached tokens first,
     then audio, images, and reasoning last.
     """
-    if not is_inconsistent(event):
+    if not is_inconsistent(Usage(event)):
         return event
     read = min(event.cache_read_tokens, event.input_tokens)
     write = min(event.cache_write_tokens, event.input_tokens - read)

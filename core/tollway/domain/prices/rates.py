@@ -1,13 +1,17 @@
 """What one model costs: integer rates, and the cost of an event by them. On the hot path."""
 
+from typing import Final
+
 from tollway.contract.usage import UsageEvent
+from tollway.domain.usage import Usage
 
 __all__ = ["BEGINNING_MS", "END_MS", "RateTable", "Rates", "divide_half_even"]
 
-BEGINNING_MS = -(2**62)
-END_MS = 2**62
+BEGINNING_MS: Final = -(2**62)
+# Not 2**62: the compiled rules hold whole numbers up to 2**62 - 1 without an object.
+END_MS: Final = 2**61
 
-_MICROS_PER_HOUR = 3_600_000_000
+_MICROS_PER_HOUR: Final = 3_600_000_000
 
 
 class RateTable:
@@ -58,7 +62,6 @@ class Rates:
         "lists_input",
         "lists_output",
         "lists_searches",
-        "media_apart",
         "min_micros",
         "per_hour",
         "per_request",
@@ -102,7 +105,6 @@ class Rates:
         self.lists_output: bool = True
         self.lists_searches: bool = False
         self.reasoning_apart: bool = base.reasoning != base.output
-        self.media_apart: bool = _media_apart(base)
 
     def add_step(self, start: int, table: RateTable) -> None:
         """Price events of more than `start` input tokens by `table`; call in rising order."""
@@ -110,52 +112,45 @@ class Rates:
         self.step_tables.append(table)
         self.base_up_to = self.step_starts[0]
 
-    def cost_pico(self, event: UsageEvent) -> int:
-        """What `event` costs in pico-dollars; each token is billed once, at its own kind's rate.
+    def cost_pico(self, usage: Usage) -> int:
+        """What an event costs in pico-dollars; each token is billed once, at its own kind's rate.
 
         Safe on inconsistent counts: a part larger than its whole is cut down to it.
         """
-        tokens = event.input_tokens
-        read = event.cache_read_tokens
-        write = event.cache_write_tokens
-        write_1h = event.cache_write_1h_tokens
+        tokens = usage.input_tokens
+        read = usage.cache_read_tokens
+        write = usage.cache_write_tokens
+        write_1h = usage.cache_write_1h_tokens
         # Most events have only text in one step of context size.
         if (
             tokens > self.base_up_to
             or not self.is_exact
             or read + write > tokens
             or write_1h > write
-            or event.searches
-            or event.seconds
-            or (self.reasoning_apart and event.reasoning_tokens)
-            or (
-                self.media_apart
-                and (
-                    event.input_audio_tokens
-                    or event.output_audio_tokens
-                    or event.input_image_tokens
-                    or event.output_image_tokens
-                )
-            )
+            or usage.has_media
+            or (self.reasoning_apart and usage.reasoning_tokens)
         ):
-            return self._cost_by_kind(event)
+            return self._cost_by_kind(usage.event)
         base = self.base
-        pico = (tokens - read - write) * base.input + event.output_tokens * base.output
+        pico = (tokens - read - write) * base.input + usage.output_tokens * base.output
         if read:
             pico += read * base.cache_read
         if write:
             pico += (write - write_1h) * base.cache_write + write_1h * base.cache_write_1h
         return pico + self.per_request
 
-    def covers(self, event: UsageEvent) -> bool:
-        """Whether each unit that `event` used has a rate; False: its cost is a lower bound.
+    def covers(self, usage: Usage) -> bool:
+        """Whether each unit that an event used has a rate; False: its cost is a lower bound.
 
         Seconds beside tokens need no rate of their own: the tokens are what was billed.
         """
-        if event.input_tokens and not self.lists_input:
+        if usage.input_tokens and not self.lists_input:
             return False
-        if event.output_tokens and not self.lists_output:
+        if usage.output_tokens and not self.lists_output:
             return False
+        return not usage.has_media or self._covers_media(usage.event)
+
+    def _covers_media(self, event: UsageEvent) -> bool:
         if event.searches and not self.lists_searches:
             return False
         tokens = event.input_tokens + event.output_tokens
@@ -176,7 +171,6 @@ class Rates:
         for start, table in zip(self.step_starts, self.step_tables, strict=True):
             narrowed.add_step(start, table)
         narrowed.reasoning_apart = self.reasoning_apart
-        narrowed.media_apart = self.media_apart
         narrowed.per_request = self.per_request
         narrowed.per_search = self.per_search
         narrowed.per_hour = self.per_hour
@@ -253,14 +247,4 @@ def _output_units(event: UsageEvent, table: RateTable) -> int:
         + reasoning * table.reasoning
         + audio * table.output_audio
         + image * table.output_image
-    )
-
-
-def _media_apart(table: RateTable) -> bool:
-    return (
-        table.input_audio != table.input
-        or table.input_image != table.input
-        or table.cache_read_audio != table.cache_read
-        or table.output_audio != table.output
-        or table.output_image != table.output
     )

@@ -6,6 +6,7 @@ for the same columns (`python -m bench.fetching BROKERS COUNT`), so records come
 
 import asyncio
 import threading
+from itertools import groupby
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -16,20 +17,18 @@ from tollway.streams.settings import WorkerSettings
 
 __all__ = ["Chunk", "ChunkFetcher"]
 
-# Records taken at once, and chunks that may wait for the loop: together they bound the memory.
+# Records taken at once, and how much librdkafka holds ready: together they bound the memory.
 MAX_RECORDS = 4000
-MAX_WAITING = 32
+MAX_READY_KIB = 16 * 1024
 
 
 class Chunk:
     """Records of one partition in the order of the log, as columns."""
 
-    __slots__ = ("after", "keys", "offsets", "partition", "session", "stamps_ms", "values")
+    __slots__ = ("after", "keys", "offsets", "partition", "stamps_ms", "values")
 
-    def __init__(self, partition: int, session: int, after: int) -> None:
+    def __init__(self, partition: int, after: int) -> None:
         self.partition = partition
-        # Which following of the partition it belongs to: it is void when that is over.
-        self.session = session
         # The offset before its first record that was handed over: nothing is left out between.
         self.after = after
         self.values: list[bytes | None] = []
@@ -38,17 +37,13 @@ class Chunk:
         self.stamps_ms: list[int] = []
 
 
-class _Following:
-    __slots__ = ("first_offset", "last", "session")
-
-    def __init__(self, session: int, first_offset: int) -> None:
-        self.session = session
-        self.first_offset = first_offset
-        self.last = first_offset - 1
-
-
 class ChunkFetcher:
-    """Follows partitions from where it is told, in a thread; `get` hands chunks to the loop."""
+    """Follows partitions from where it is told; `get` gives the loop what has come.
+
+    While records keep coming, the loop takes them from librdkafka by itself: a thread that did
+    would fight with it for the interpreter. When none are there, a thread waits for the next one.
+    One of the two has the consumer at a time.
+    """
 
     def __init__(self, settings: WorkerSettings, loop: asyncio.AbstractEventLoop) -> None:
         self._consumer: Consumer = reader(
@@ -58,115 +53,126 @@ class ChunkFetcher:
                 # one of somebody else's is told by its ids when it is sent again.
                 "isolation.level": "read_uncommitted",
                 "auto.offset.reset": "error",
-                "queued.max.messages.kbytes": 64 * 1024,
-                "fetch.message.max.bytes": 4 * 1024 * 1024,
+                "queued.max.messages.kbytes": MAX_READY_KIB,
+                "fetch.message.max.bytes": 1024 * 1024,
             },
         )
         self._loop = loop
-        self._lock = threading.Lock()
-        self._following: dict[int, _Following] = {}
-        self._sessions = 0
+        # Of each partition followed, the last offset that was handed over.
+        self._last: dict[int, int] = {}
         self._changed = False
-        self._stop = threading.Event()
-        self._room = threading.Semaphore(MAX_WAITING)
-        self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
-        self._failure: str | None = None
-        self._thread = threading.Thread(target=self._read, name="tollway-chunks", daemon=True)
+        self._stopped = False
+        # The thread has the consumer while this is set; then `_returned` gives it back.
+        self._lent = threading.Event()
+        self._returned = asyncio.Event()
+        self._first: Message | None = None
+        self._thread = threading.Thread(target=self._wait, name="tollway-chunks", daemon=True)
         self._thread.start()
 
     def follow(self, partition: int, first_offset: int) -> None:
-        with self._lock:
-            self._sessions += 1
-            self._following[partition] = _Following(self._sessions, first_offset)
-            self._changed = True
+        self._last[partition] = first_offset - 1
+        self._changed = True
 
     def leave(self, partition: int) -> None:
-        with self._lock:
-            self._following.pop(partition, None)
-            self._changed = True
+        self._last.pop(partition, None)
+        self._changed = True
 
     async def get(self, timeout_s: float) -> list[Chunk]:
-        """Chunks of partitions still followed, oldest first; none after `timeout_s`."""
-        if self._failure is not None:
-            raise ConnectionError(self._failure)
+        """Chunks of partitions that are followed, oldest first; none after `timeout_s`.
+
+        Raises `ConnectionError` where the log cannot be read any more.
+        """
+        if not self._lent.is_set() and (chunks := self._take()):
+            return chunks
+        self._returned.clear()
+        self._lent.set()
         try:
-            chunks = [await asyncio.wait_for(self._chunks.get(), timeout_s)]
+            await asyncio.wait_for(self._returned.wait(), timeout_s)
         except TimeoutError:
             return []
-        while not self._chunks.empty():
-            chunks.append(self._chunks.get_nowait())
-        for _ in chunks:
-            self._room.release()
-        with self._lock:
-            return [chunk for chunk in chunks if self._is_current(chunk)]
+        return self._take()
 
-    def _is_current(self, chunk: Chunk) -> bool:
-        following = self._following.get(chunk.partition)
-        return following is not None and following.session == chunk.session
+    def _take(self) -> list[Chunk]:
+        """What is there by now: the record that the thread waited for, and what came with it."""
+        first, self._first = self._first, None
+        if self._changed:
+            # It may be of the assignment that was; if it is not, it is read again.
+            first = None
+            self._assign()
+        records = self._consumer.consume(MAX_RECORDS, 0)
+        try:
+            return self._cut(records if first is None else [first, *records])
+        except KafkaException as error:
+            said = error.args[0].str()
+            raise ConnectionError(f"{USAGE.name} cannot be read: {said}") from error
 
-    def _read(self) -> None:
-        while not self._stop.is_set():
-            if self._changed:
-                self._assign()
-            # The first record as soon as it is there, then whatever came with it.
-            first = self._consumer.poll(POLL_S)
-            if first is None:
-                continue
-            records = [first, *self._consumer.consume(MAX_RECORDS - 1, 0)]
-            try:
-                chunks = self._cut(records)
-            except KafkaException as error:
-                self._failure = f"{USAGE.name} cannot be read: {error.args[0].str()}"
+    def _wait(self) -> None:
+        while True:
+            self._lent.wait()
+            if self._stopped:
                 return
-            for chunk in chunks:
-                while not self._room.acquire(timeout=0.5):
-                    if self._stop.is_set():
-                        return
-                self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+            first = None if self._changed else self._consumer.poll(POLL_S)
+            if first is None and not self._changed:
+                continue
+            self._lent.clear()
+            self._loop.call_soon_threadsafe(self._give_back, first)
+
+    def _give_back(self, first: Message | None) -> None:
+        self._first = first
+        self._returned.set()
 
     def _assign(self) -> None:
         """Takes the partitions up anew; those that go on, go on behind what was handed over."""
-        with self._lock:
-            self._changed = False
-            self._consumer.assign(
-                [
-                    TopicPartition(USAGE.name, partition, following.last + 1)
-                    for partition, following in self._following.items()
-                ]
-            )
+        self._changed = False
+        self._consumer.assign(
+            [
+                TopicPartition(USAGE.name, partition, last + 1)
+                for partition, last in self._last.items()
+            ]
+        )
 
     def _cut(self, records: list[Message]) -> list[Chunk]:
         """Sorts records into one chunk a partition. Raises `KafkaException` for lasting errors."""
         chunks: dict[int, Chunk] = {}
-        with self._lock:
-            following = self._following
-            for record in records:
-                if record.error() is not None:
-                    _check(record)
-                    continue
-                partition: int = record.partition()  # type: ignore[assignment]  # set where there is no error
-                offset: int = record.offset()  # type: ignore[assignment]  # set where there is no error
-                of = following.get(partition)
-                if of is None or offset <= of.last:
-                    # Left over from an assignment that has changed.
-                    continue
-                chunk = chunks.get(partition)
-                if chunk is None:
-                    chunk = chunks[partition] = Chunk(partition, of.session, of.last)
-                of.last = offset
-                chunk.offsets.append(offset)
-                chunk.values.append(record.value())
-                chunk.keys.append(record.key())
-                chunk.stamps_ms.append(record.timestamp()[1])
+        for partition, run in groupby(records, _partition):
+            # Left over from an assignment that has changed is what nobody asked for any more.
+            last = self._last.get(partition, _NOT_FOLLOWED)
+            wanted = [record for record in run if record.error() is None or _check(record)]
+            offsets: list[int] = [record.offset() for record in wanted]  # type: ignore[misc]  # set where there is no error
+            if offsets and offsets[0] <= last:
+                wanted = [r for r, offset in zip(wanted, offsets, strict=True) if offset > last]
+                offsets = [offset for offset in offsets if offset > last]
+            if not offsets:
+                continue
+            chunk = chunks.get(partition)
+            if chunk is None:
+                chunk = chunks[partition] = Chunk(partition, last)
+            chunk.offsets += offsets
+            chunk.values += [r.value() for r in wanted]
+            chunk.keys += [r.key() for r in wanted]
+            chunk.stamps_ms += [r.timestamp()[1] for r in wanted]
+            self._last[partition] = offsets[-1]
         return list(chunks.values())
 
     def close(self) -> None:
-        self._stop.set()
+        self._stopped = True
+        self._lent.set()
         self._thread.join(2.0)
         self._consumer.close()
 
 
-def _check(record: Message) -> None:
+# More than any offset: whatever comes of a partition that is not followed is left over.
+_NOT_FOLLOWED = 2**63
+
+
+def _partition(record: Message) -> int:
+    partition: int = record.partition()  # type: ignore[assignment]  # set for all that is consumed
+    return partition
+
+
+def _check(record: Message) -> bool:
+    """False: an error is no record. Raises it where it lasts."""
     error = record.error()
     if error is not None and not error.retriable() and error.code() != KafkaError._PARTITION_EOF:
         raise KafkaException(error)
+    return False
