@@ -114,8 +114,7 @@ def replayed(run: Run, profile: Profile, norms: dict[tuple[str, str, str], Norm]
     for event, time_ms, cost, window in run.steps:
         watch = watches.setdefault(event.agent, RunWatch())
         norm = norms[run.source, run.model, event.agent]
-        spent = event.input_tokens + event.output_tokens
-        tokens += spent
+        tokens += (spent := event.input_tokens + event.output_tokens)
         after += spent if "block" in levels.values() else 0
         requests += event.kind == "llm"
         for sighting in observe(watch, profile, norm, Usage(event), time_ms, cost, window) or ():

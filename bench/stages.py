@@ -1,4 +1,4 @@
-"""Where a worker's CPU time goes: fetch, decode, apply, encode, produce.
+"""Where a worker's CPU time goes: fetch, decode, apply, encode, produce, collect.
 
 Threads are counted by the kernel, and are a client's own: the fetcher's, the producers'. In the
 loop's thread, whole slices and whole closings are timed, never single events. What decoding costs
@@ -17,12 +17,13 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from tollway.domain.reading import Unreadable, read_usage
-from tollway.streams.kafka import Chunk, fetching, reading
+from tollway.streams import memory
+from tollway.streams.kafka import Chunk, ChunkFetcher, fetching, reading
 from tollway.streams.owner import Owner
 
 __all__ = ["STAGES", "shares", "write_stages"]
 
-STAGES = ("fetch", "decode", "apply", "encode", "produce", "other")
+STAGES = ("fetch", "decode", "apply", "encode", "produce", "collect", "other")
 _EVERY_S = 0.25
 _SETTLE_S = 1.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,7 +33,9 @@ class _Clock:
     """CPU-seconds by what they were spent on, in whichever thread."""
 
     def __init__(self) -> None:
-        self.spent = dict.fromkeys(("again", "decode", "apply", "encode", "publish"), 0.0)
+        self.spent = dict.fromkeys(
+            ("again", "decode", "apply", "encode", "publish", "settle", "take"), 0.0
+        )
         self.events = 0
         # Threads that librdkafka started for the fetcher.
         self.fetching: set[int] = set()
@@ -128,6 +131,8 @@ def write_stages(path: Path) -> None:
     clock = _Clock()
     patches: list[tuple[object, str, object]] = [
         (fetching, "reader", clock.settled(reading.reader)),
+        (ChunkFetcher, "_take", clock.timed("take", ChunkFetcher._take)),
+        (memory, "settle", clock.timed("settle", memory.settle)),
         (Owner, "_publish", clock.timed("publish", Owner._publish)),
         (Owner, "close", clock.timed("encode", Owner.close)),
         (Owner, "apply", clock.decoding(clock.timed("apply", Owner.apply))),
@@ -152,11 +157,12 @@ def shares(path: Path) -> dict[str, float]:
     spent = {name: last[name] - first[name] for name in first}
     total = spent["process"] - spent["again"]
     stages = {
-        "fetch": spent["fetch"],
+        "fetch": spent["fetch"] + spent["take"],
         "decode": spent["decode"],
         "apply": spent["apply"] - spent["publish"] - spent["decode"],
         "encode": spent["encode"],
         "produce": spent["threads_producing"] + spent["publish"],
+        "collect": spent["settle"],
     }
     stages["other"] = total - sum(stages.values())
     return {name: 100 * seconds / total for name, seconds in stages.items()}

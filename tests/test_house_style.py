@@ -14,16 +14,12 @@ LONG_FUNCTIONS = {
     "bench/faults.py _report": "a report, line by line",
     "cli/tollway/cli/commands/budgets.py set_budget": "its arguments are a command's options",
     "cli/tollway/cli/commands/replay.py replay": "its arguments are a command's options",
-    "core/tollway/domain/booking.py _report": "a finding and its decision, field by field",
     "sinks/tollway/sinks/metrics.py __init__": "a list of metrics, each with its help",
     "tests/support/fault_run.py run_faults": "one run of faults, from its beginning to its audit",
     "tests/cli/test_up_restore.py"
     " test_the_next_broker_holds_what_the_store_kept_of_the_one_before": "one story",
 }
-LONG_MODULES = {
-    "core/tollway/domain/booking.py": "the hot path in one module, that mypyc compiles as one",
-    "core/tollway/domain/workspaces.py": "small classes that hold each other: one cycle apart",
-}
+LONG_MODULES: dict[str, str] = {}
 # The places that may catch everything: outermost guards, where the alternative is worse.
 BROAD_EXCEPTS = {
     "producers/tollway/producers/kafka.py": (1, "without its thread nothing is ever delivered"),

@@ -2,12 +2,14 @@
 
 from tollway.contract.control import Decision
 from tollway.contract.subjects import Subject
-from tollway.domain.budgets import Account, Purse, Rule
+from tollway.domain.accounts import Account, Purse
+from tollway.domain.budgets import Rule
 from tollway.domain.calendar import FOREVER_MS, window_bounds
 from tollway.domain.ledger import Ledger
+from tollway.domain.matching import subject_of
 from tollway.domain.spend import DIMENSIONS_OF_LANE
 from tollway.domain.verdicts import lift
-from tollway.domain.workspaces import Workspace, subject_of
+from tollway.domain.workspaces import Workspace
 
 __all__ = ["backfill", "lift_fallen", "recount", "rejudge"]
 

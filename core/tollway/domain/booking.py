@@ -1,7 +1,7 @@
 """Books one new event: prices it, adds it to its minute and accounts, and lets the rules look."""
 
 from tollway.contract.moments import parse_ms
-from tollway.domain.budgets import Account, Purse
+from tollway.domain.accounts import Account, Purse
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines, charge_head
 from tollway.domain.detectors import observe

@@ -2,15 +2,16 @@
 
 from typing import Final
 
-from tollway.domain.budgets import Account
+from tollway.domain.accounts import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
 from tollway.domain.dedup import HORIZON_HOURS, Producer
 from tollway.domain.detectors import RUN_IDLE_MS, RunWatch, finish
+from tollway.domain.matching import purse_key
 from tollway.domain.runs import Run
 from tollway.domain.spend import CARRIED, Hour, Minute
 from tollway.domain.stateful import Changes, Stateful, Wheel
 from tollway.domain.verdicts import Verdicts
-from tollway.domain.workspaces import Workspace, purse_key
+from tollway.domain.workspaces import Workspace
 
 __all__ = ["SESSION_IDLE_MS", "Sweeper"]
 

@@ -10,8 +10,7 @@ from typing import Final
 from tollway.contract.control import Decision, Finding
 from tollway.contract.deadletter import DeadLetter, Reason, dead_letter
 from tollway.contract.ledger_entries import LedgerEntry, PositionEntry
-from tollway.contract.moments import MalformedMoment, canonical_ms, format_ms, parse_ms
-from tollway.contract.money import MalformedMoney, parse_usd
+from tollway.contract.moments import canonical_ms, format_ms
 from tollway.contract.topics import USAGE, partition_of
 from tollway.contract.usage import UsageEvent
 from tollway.domain.booking import Booker
@@ -21,7 +20,7 @@ from tollway.domain.dedup import Fingerprints, Producer, fingerprint
 from tollway.domain.leaving import Sweeper
 from tollway.domain.prices import PriceBook
 from tollway.domain.pricing import Pricer
-from tollway.domain.reading import Unreadable, read_usage
+from tollway.domain.reading import Unreadable, explicit_pico, read_usage, time_of
 from tollway.domain.stateful import Changes
 from tollway.domain.usage import Usage
 from tollway.domain.verdicts import Moment, Verdicts
@@ -46,13 +45,6 @@ COUNTS: Final = (
     "lost",
     "missing",
     "misrouted",
-)
-
-
-# Without the value, as all details of dead letters: it may hold what must not be logged.
-_TIME: Final = "field time: no moment in RFC 3339 with a zone, such as 2026-01-31T12:00:00.000Z"
-_COST: Final = (
-    'field cost: no amount of dollars from 0 up, with at most 12 decimals, such as "0.0012"'
 )
 
 
@@ -192,7 +184,12 @@ class Ledger:
             usage = self.usage = Usage(event)
         else:
             usage.fill(event)
-        time_ms, explicit = self._read_values(usage)
+        booking = self.booking
+        time_ms = canonical_ms(usage.time)
+        booking.is_timely = time_ms >= 0
+        if time_ms < 0:
+            time_ms = time_of(usage)
+        explicit = -1 if usage.cost is None else explicit_pico(usage.cost)
         workspace = self.workspaces.get(usage.workspace)
         if workspace is None:
             if partition_of(usage.workspace, self.partitions) != self.partition:
@@ -202,7 +199,6 @@ class Ledger:
         if not self._is_new(workspace, usage, offset):
             self.counts["duplicates"] += 1
             return
-        booking = self.booking
         booking.offset = offset
         if time_ms > self.log_ms + FUTURE_MS or time_ms < self.log_ms - HORIZON_MS:
             booking.skewed, booking.is_timely = True, False
@@ -216,20 +212,6 @@ class Ledger:
         self.booker.book(workspace, usage, booking, explicit)
         if booking.waits or booking.clamped or booking.late or booking.skewed or event.lost:
             self._count(event, booking)
-
-    def _read_values(self, usage: Usage) -> tuple[int, int]:
-        """Its time, and its explicit price or -1. Raises `Unreadable`."""
-        try:
-            time_ms = canonical_ms(usage.time)
-            self.booking.is_timely = time_ms >= 0
-            if time_ms < 0:
-                time_ms = parse_ms(usage.time)
-            explicit = -1 if usage.cost is None else _explicit(usage.cost)
-        except MalformedMoment:
-            raise Unreadable("malformed_time", _TIME) from None
-        except MalformedMoney:
-            raise Unreadable("malformed_cost", _COST) from None
-        return time_ms, explicit
 
     def _count(self, event: UsageEvent, booking: Booking) -> None:
         counts = self.counts
@@ -311,10 +293,3 @@ class Ledger:
             log_time_ms=self.log_ms,
             counts=dict(self.counts),
         )
-
-
-def _explicit(cost: str) -> int:
-    pico = parse_usd(cost)
-    if pico < 0:
-        raise MalformedMoney(f"cost {cost!r} is negative; a correction is a command, not an event")
-    return pico

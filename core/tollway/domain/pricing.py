@@ -59,20 +59,15 @@ class Pricer:
             booking.cost_pico, booking.state = explicit_pico, "explicit"
             booking.head = route.head + EXPLICIT
             return
-        at_ms = booking.booked_ms
         revision: int = self.prices.revision
         if route.book_revision != revision:
             route.forget_prices(revision)
-        if route.prices_tool:
-            if not route.tool_from <= at_ms < route.tool_to:
-                self._look_up_tool(workspace, route, usage, at_ms)
-            if route.tool_cost >= 0:
-                booking.cost_pico, booking.state = route.tool_cost, "priced"
-                booking.head = route.head + TOOL
-                return
+        if route.prices_tool and self._price_tool(workspace, route, usage, booking):
+            return
         if usage.kind != "llm" and (usage.kind == "outcome" or not usage.model):
             booking.cost_pico, booking.state, booking.head = 0, "free", route.free_head
             return
+        at_ms = booking.booked_ms
         priced = route.priced
         if priced is None or not priced.from_ms <= at_ms < priced.to_ms:
             priced = self._look_up(workspace, usage, at_ms)
@@ -84,6 +79,18 @@ class Pricer:
             return
         booking.cost_pico, booking.state = rates.cost_pico(usage), "priced"
         booking.head = route.priced_head
+
+    def _price_tool(
+        self, workspace: Workspace, route: Route, usage: Usage, booking: Booking
+    ) -> bool:
+        """Whether the tool has a price of its own."""
+        if not route.tool_from <= booking.booked_ms < route.tool_to:
+            self._look_up_tool(workspace, route, usage, booking.booked_ms)
+        if route.tool_cost < 0:
+            return False
+        booking.cost_pico, booking.state = route.tool_cost, "priced"
+        booking.head = route.head + TOOL
+        return True
 
     def _look_up(self, workspace: Workspace, usage: Usage, at_ms: int) -> Priced:
         """Routes are many, models few: prices are held by the workspace too."""

@@ -6,9 +6,12 @@ from typing import Final
 import msgspec
 
 from tollway.contract.deadletter import Reason
+from tollway.contract.moments import MalformedMoment, parse_ms
+from tollway.contract.money import MalformedMoney, parse_usd
 from tollway.contract.usage import MAX_EVENT_BYTES, USAGE_VERSION, UsageEvent
+from tollway.domain.usage import Usage
 
-__all__ = ["Unreadable", "explain", "read_usage"]
+__all__ = ["Unreadable", "explain", "explicit_pico", "read_usage", "time_of"]
 
 _decode: Final = msgspec.json.Decoder(UsageEvent).decode
 _decode_any: Final = msgspec.json.Decoder(dict[str, object]).decode
@@ -42,6 +45,35 @@ def read_usage(value: bytes | None) -> UsageEvent:
     if event.v != USAGE_VERSION:
         raise Unreadable("unknown_version", _versions(event.v))
     return event
+
+
+def time_of(usage: Usage) -> int:
+    """When an event says it was, in milliseconds. Raises `Unreadable`."""
+    try:
+        return parse_ms(usage.time)
+    except MalformedMoment:
+        raise Unreadable("malformed_time", _TIME) from None
+
+
+def explicit_pico(cost: str) -> int:
+    """The price that an event names for itself. Raises `Unreadable`.
+
+    A negative one is no price: a correction is a command.
+    """
+    try:
+        pico = parse_usd(cost)
+    except MalformedMoney:
+        pico = -1
+    if pico < 0:
+        raise Unreadable("malformed_cost", _COST)
+    return pico
+
+
+# Without the value, as all details of dead letters: it may hold what must not be logged.
+_TIME: Final = "field time: no moment in RFC 3339 with a zone, such as 2026-01-31T12:00:00.000Z"
+_COST: Final = (
+    'field cost: no amount of dollars from 0 up, with at most 12 decimals, such as "0.0012"'
+)
 
 
 def _is_too_deep(value: bytes) -> bool:

@@ -19,8 +19,8 @@ from tollway.contract.ledger_entries import (
 )
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
+from tollway.domain.accounts import Account
 from tollway.domain.agents import AgentNorm
-from tollway.domain.budgets import Account
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Norm, RunWatch

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from tollway.domain.accounts import Purse
 from tollway.domain.agents import AgentNorm
-from tollway.domain.budgets import Purse
 from tollway.domain.charging import charge_head, price_part
 from tollway.domain.prices import Rates
 from tollway.domain.spend import Lane

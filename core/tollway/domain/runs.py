@@ -4,7 +4,7 @@ from typing import Final
 
 from tollway.contract.ledger_entries import LedgerEntry, SessionEntry
 from tollway.contract.subjects import encode_name
-from tollway.domain.budgets import Purse
+from tollway.domain.accounts import Purse
 from tollway.domain.detectors import RunWatch
 from tollway.domain.routes import Route
 from tollway.domain.stateful import Stateful

@@ -7,7 +7,8 @@ from tollway.contract.control import Action, Cause, Decision, Finding, Version
 from tollway.contract.ledger_entries import DecisionEntry, LedgerEntry
 from tollway.contract.moments import format_ms
 from tollway.contract.subjects import Subject, encode_name, encode_subject
-from tollway.domain.budgets import UNITS, Account
+from tollway.domain.accounts import Account
+from tollway.domain.budgets import UNITS
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.stateful import Changes, Stateful, Wheel
 

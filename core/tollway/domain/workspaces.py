@@ -7,10 +7,12 @@ import msgspec
 from tollway.contract.command import Policy
 from tollway.contract.ledger_entries import DocumentEntry, LedgerEntry
 from tollway.contract.subjects import Subject, encode_name
+from tollway.domain.accounts import Account, Purse
 from tollway.domain.agents import AgentNorm
-from tollway.domain.budgets import Account, Purse, Rule
+from tollway.domain.budgets import Rule
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Profile, profile_of
+from tollway.domain.matching import purse_key, subject_of, values_of
 from tollway.domain.routes import Priced, Route, RouteKey, route_key
 from tollway.domain.runs import Run
 from tollway.domain.spend import Lane, LaneKey
@@ -18,7 +20,7 @@ from tollway.domain.stateful import Stateful
 from tollway.domain.usage import Usage
 from tollway.domain.waiting import Unpriced
 
-__all__ = ["MAX_ROUTES", "Document", "Workspace", "purse_key", "subject_of"]
+__all__ = ["MAX_ROUTES", "Document", "Workspace"]
 
 # How far a child's spend is counted upwards.
 MAX_ANCESTORS: Final = 8
@@ -271,31 +273,3 @@ class Workspace:
         if purse is None:
             purse = self.purses[key] = Purse(rule, subject, self.partition)
         return purse
-
-
-def purse_key(rule: Rule, subject: Subject) -> tuple[str, ...]:
-    return (rule.budget.id, *[subject[name] for name in rule.dimensions])
-
-
-def values_of(route: Route) -> dict[str, str]:
-    agent, provider, model, connection, tool, user, customer = route.lane.dimensions
-    return {
-        "agent": agent,
-        "connection": connection,
-        "user": user,
-        "customer": customer,
-        "provider": provider,
-        "model": model,
-        "tool": tool,
-    }
-
-
-def subject_of(rule: Rule, values: dict[str, str]) -> Subject | None:
-    """The budget's subject that these values belong to; None where they do not match."""
-    subject: Subject = {}
-    for name in rule.dimensions:
-        value = values.get(name, "")
-        if not value or rule.fixed.get(name, value) != value:
-            return None
-        subject[name] = value
-    return subject
