@@ -11,7 +11,7 @@ equal before and after a change that should change nothing. With the compiled mo
 import argparse
 import hashlib
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class Cost:
     """Seconds by stage, and a hash of what was written."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.written = hashlib.sha256()
 
     def apply(self, part: Part, first: int) -> None:
