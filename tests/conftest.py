@@ -8,6 +8,9 @@ from brokers import choose_brokers, running_broker
 from tollway.cli.kafka.broker import Broker
 from tollway.cli.kafka.topics import create_topics
 
+# They run in the environment of the frameworks: see the Makefile.
+collect_ignore = ["frameworks"]
+
 _CHOICE = choose_brokers()
 _RAN = pytest.StashKey[set[str]]()
 

@@ -1,15 +1,26 @@
 """Attribution that follows the flow of control: `attribute(...)` for threads, tasks, functions."""
 
-import functools
-import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import ParamSpec, TypedDict, TypeVar, Unpack, cast
+from typing import ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 from tollway.contract.subjects import DIMENSIONS
+from tollway.contract.usage import UsageEvent
+from tollway.producers.carrying import carried
 
-__all__ = ["Attribution", "Fields", "attribute", "attributed", "identified", "merge"]
+__all__ = [
+    "Attribution",
+    "Fields",
+    "RunBooks",
+    "attribute",
+    "attributed",
+    "carrying",
+    "explicit",
+    "identified",
+    "merge",
+    "run_books",
+]
 
 Fields = dict[str, object]
 _IDENTIFYING = ("workspace", *DIMENSIONS)
@@ -34,6 +45,17 @@ class Attributed(TypedDict, total=False):
     tool: str | None
 
 
+class RunBooks(Protocol):
+    """The books of the session that runs here: what is recorded in it is booked in them."""
+
+    session: str
+
+    def book(self, event: UsageEvent) -> object: ...
+
+    def check(self) -> None:
+        """Raises `CallBlocked` where the session must not go on."""
+
+
 def merge(under: Fields, over: Fields) -> Fields:
     """`over` wins field by field; tags are merged tag by tag."""
     merged = {**under, **over}
@@ -46,12 +68,15 @@ def merge(under: Fields, over: Fields) -> Fields:
 class _Frame:
     """What is attributed inside one `attribute(...)`: its own fields over those around it."""
 
-    __slots__ = ("_over", "fields", "owner", "parent")
+    __slots__ = ("_over", "books", "fields", "owner", "parent")
 
-    def __init__(self, fields: Fields, parent: "_Frame | None", owner: object) -> None:
+    def __init__(
+        self, fields: Fields, parent: "_Frame | None", owner: object, books: RunBooks | None
+    ) -> None:
         self.fields = fields
         self.parent = parent
         self.owner = owner
+        self.books = books
         self._over: tuple[Fields, Fields, Fields] | None = None
 
     def over(self, defaults: Fields) -> tuple[Fields, Fields, Fields]:
@@ -74,6 +99,38 @@ def attributed(defaults: Fields) -> Fields:
     return defaults if frame is None else frame.over(defaults)[1]
 
 
+def explicit() -> Fields:
+    """What the host attributed around the code that runs now, without defaults. Shared as well."""
+    frame = _frame.get()
+    return _NOTHING if frame is None else frame.fields
+
+
+_NOTHING: Fields = {}
+
+
+def carrying(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The same function, attributed to whoever asks for it now, in whatever thread it runs."""
+    frame = _frame.get()
+    if frame is None:
+        return function
+
+    def carried_over(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        before = _frame.get()
+        _frame.set(frame)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _frame.set(before)
+
+    return carried_over
+
+
+def run_books() -> RunBooks | None:
+    """The books of the innermost session around the code that runs now."""
+    frame = _frame.get()
+    return None if frame is None else frame.books
+
+
 def identified(defaults: Fields) -> Fields:
     """Of that, what a decision can be about, and the workspace. Shared as well."""
     frame = _frame.get()
@@ -83,15 +140,19 @@ def identified(defaults: Fields) -> Fields:
 class Attribution:
     """Made by `attribute(...)`: use it in a ``with`` or as a decorator, as often as you like."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_books", "_fields")
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, books: RunBooks | None = None) -> None:
         self._fields = fields
+        self._books = books
 
     def __enter__(self) -> None:
         parent = _frame.get()
-        fields = merge(parent.fields, self._fields) if parent else self._fields
-        _frame.set(_Frame(fields, parent, self))
+        if parent is None:
+            _frame.set(_Frame(self._fields, None, self, self._books))
+            return
+        fields = merge(parent.fields, self._fields)
+        _frame.set(_Frame(fields, parent, self, self._books or parent.books))
 
     def __exit__(
         self,
@@ -107,28 +168,8 @@ class Attribution:
             _frame.set(frame.parent)
 
     def __call__(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-        """Decorates a function or a coroutine function; a generator needs a ``with`` inside."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"attribute() cannot decorate the generator {function.__qualname__}: its body runs"
-                " in its caller's context; use 'with meter.attribute(...)' inside it"
-            )
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def awaited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> object:
-                with self:
-                    return await function(*args, **kwargs)
-
-            # `awaited` is what `function` was: a coroutine function with the same arguments.
-            return cast(Callable[Arguments, Result], awaited)
-
-        @functools.wraps(function)
-        def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-            with self:
-                return function(*args, **kwargs)
-
-        return called
+        """Decorates functions, coroutine functions and generators: see `carried`."""
+        return carried(function, self)
 
 
 def attribute(**fields: Unpack[Attributed]) -> Attribution:

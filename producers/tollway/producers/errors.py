@@ -25,6 +25,8 @@ class CallBlocked(Exception):
         self.spent = decision.spent if decision else None
         self.limit = decision.limit if decision else None
         self.expires_at = decision.expires_at if decision else None
+        # Of a call that was made and then found to be one too many: what it gave, and was paid for.
+        self.result: object = None
 
     def __str__(self) -> str:
         return self.message

@@ -12,7 +12,7 @@ __all__ = ["MAX_LISTENERS", "Listeners", "OnDecision"]
 
 MAX_LISTENERS = 10_000
 
-OnDecision = Callable[[Decision], None]
+OnDecision = Callable[[Decision], object]
 
 _log = logging.getLogger("tollway")
 

@@ -8,8 +8,10 @@ from typing import Literal
 import msgspec
 
 from tollway.producers.ambient import Fields
+from tollway.producers.counts import Counts
 from tollway.producers.errors import BadSettings
 from tollway.producers.guard import Guard, GuardState
+from tollway.producers.hashes import Hashes
 from tollway.producers.listeners import Listeners
 from tollway.producers.outbox import LossReason, Outbox, Tail
 from tollway.producers.recorder import Recorder
@@ -76,6 +78,9 @@ class Metering:
         self._wire = wire
         self.listeners = listeners
         self.defaults = _defaults(settings, wire)
+        self.hashes = Hashes(settings.key)
+        # Faults of ours that adapters met.
+        self.faults: Counts[str] = Counts(max_keys=1, overflow=str)
         self.recorder = Recorder(self.defaults)
         self.guard = guard
         if guard is None and wire is not None and settings.workspace is not None:
@@ -90,7 +95,10 @@ class Metering:
 
     def renewed(self) -> "Metering":
         """For a forked child: its own producer id and connections, its parent's knowledge."""
-        return Metering(self.settings, self._wire, self.listeners, guard=self.guard)
+        child = Metering(self.settings, self._wire, self.listeners, guard=self.guard)
+        child.hashes = self.hashes
+        child.recorder.books = self.recorder.books
+        return child
 
     def abandon(self) -> None:
         if self.recorder.outbox is not None:
@@ -132,7 +140,7 @@ class Metering:
         by_agent: dict[str, int] = {}
         for (_, agent), count in recorder.tally.totals().items():
             by_agent[agent] = by_agent.get(agent, 0) + count
-        counts = self.listeners.failed.totals()
+        counts = self.listeners.failed.totals() | self.faults.totals()
         if guard is not None:
             counts |= guard.counts.totals()
             if guard.decisions_refused():

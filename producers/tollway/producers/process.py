@@ -13,8 +13,9 @@ from typing import TypedDict, Unpack
 
 from tollway.contract.subjects import DIMENSIONS
 from tollway.contract.usage import UsageEvent
-from tollway.producers.ambient import identified
+from tollway.producers.ambient import Fields, identified, run_books
 from tollway.producers.errors import BadSettings, CallBlocked, SpendWarning
+from tollway.producers.hashes import Hashes
 from tollway.producers.listeners import Listeners, OnDecision
 from tollway.producers.metering import Metering, Stats, kafka_wire
 from tollway.producers.settings import OnStale, Settings, read_settings
@@ -23,10 +24,15 @@ __all__ = [
     "CONNECTING_S",
     "EXIT_FLUSH_S",
     "Dimensions",
+    "booked",
     "check",
+    "check_fields",
+    "default_agent",
     "flush",
+    "hashes",
     "init",
     "install",
+    "note_fault",
     "on_decision",
     "ready",
     "record",
@@ -37,6 +43,7 @@ __all__ = [
 EXIT_FLUSH_S = 2.0
 # A fork sooner than this after the clients were opened waits until they have connected.
 CONNECTING_S = 1.0
+MAX_SAID = 100
 
 _log = logging.getLogger("tollway")
 _dimensions = frozenset(DIMENSIONS)
@@ -46,6 +53,8 @@ _metering: Metering | None = None
 _inherited: Metering | None = None
 _lock = threading.RLock()
 _listeners = Listeners()
+# Kinds of our own faults that have been told.
+_said: set[str] = set()
 _sigterm_before: Callable[[int, FrameType | None], object] | signal.Handlers | None = None
 
 
@@ -105,28 +114,54 @@ def record(event: UsageEvent | Mapping[str, object] | None = None, /, **fields: 
     metering.recorder.record(event, fields)
 
 
+def booked(fields: Fields) -> object:
+    """As `record`; what the books of the session around it say of the event, if there are any."""
+    return (_metering or _begin()).recorder.record(None, fields)
+
+
+def hashes() -> Hashes:
+    """Under the workspace's key, so that all its processes hash alike, else this process's own."""
+    return (_metering or _begin()).hashes
+
+
+def default_agent() -> str | None:
+    """The agent of the settings."""
+    return (_metering or _begin()).settings.agent
+
+
+def note_fault(error: Exception) -> None:
+    """A fault of ours that the host must not notice: counted, and told once."""
+    (_metering or _begin()).faults.add("internal")
+    _say_fault(error)
+
+
 def check(**dimensions: Unpack[Dimensions]) -> None:
     """Raises `CallBlocked` if a standing decision forbids the call; may warn `SpendWarning`.
 
     What is not named comes from `attribute(...)` around it, then from `init`.
     """
+    if dimensions and not _dimensions.issuperset(dimensions):
+        raise TypeError(f"check() knows the dimensions {', '.join(DIMENSIONS)} only")
+    check_fields(dimensions)
+
+
+def check_fields(fields: Mapping[str, object]) -> None:
+    """As `check`, of an event's fields: those that are no dimensions are passed over."""
     metering = _metering or _begin()
-    guard = metering.guard
-    call = identified(metering.defaults)
-    if dimensions:
-        if not _dimensions.issuperset(dimensions):
-            raise TypeError(f"check() knows the dimensions {', '.join(DIMENSIONS)} only")
-        named = _named(dimensions) if None in dimensions.values() else dimensions
-        call = {**call, **named}
-    if guard is None:
-        return
     try:
-        guard.check(call)
+        books = run_books()
+        if books is not None:
+            books.check()
+        guard = metering.guard
+        if guard is not None:
+            call = identified(metering.defaults)
+            if fields:
+                call = {**call, **{n: value for n, value in fields.items() if value is not None}}
+            guard.check(call)
     except (CallBlocked, SpendWarning):
         raise
     except Exception as error:  # noqa: BLE001 (a fault of ours must not stop the host's call)
-        guard.counts.add("internal")
-        _say_fault(error)
+        note_fault(error)
 
 
 def _named(dimensions: Dimensions) -> dict[str, object]:
@@ -253,7 +288,10 @@ def _after_fork_in_child() -> None:
 
 
 def _say_fault(error: Exception) -> None:
-    _log.error("tollway failed with %s; calls go on, unmetered", type(error).__name__)
+    name = type(error).__name__
+    if name not in _said and len(_said) < MAX_SAID:
+        _said.add(name)
+        _log.error("tollway failed with %s; calls go on, unmetered", name)
 
 
 # At import, because a fork may come before the first use and after it, and this does nothing else.

@@ -15,7 +15,7 @@ import msgspec
 from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
 from tollway.contract.money import MalformedMoney, parse_usd
 from tollway.contract.usage import MAX_EVENT_BYTES, UsageEvent
-from tollway.producers.ambient import Fields, attributed, merge
+from tollway.producers.ambient import Fields, RunBooks, attributed, merge, run_books
 from tollway.producers.complaints import Complaints
 from tollway.producers.counts import Counts, numbers
 from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull, OutboxRefused
@@ -74,6 +74,8 @@ class Recorder:
     def __init__(self, defaults: Fields, outbox: Outbox | None = None) -> None:
         self._defaults = defaults
         self.outbox = outbox
+        # Without brokers: the books of the whole process, for what runs in no session.
+        self.books: RunBooks | None = None
         self._producer = _Producer()
         # Its own generator: the host may have seeded the global one.
         self._random_bits = random.Random(os.urandom(16)).getrandbits
@@ -94,13 +96,18 @@ class Recorder:
     def producer(self) -> str:
         return self._producer.id
 
-    def record(self, event: UsageEvent | Mapping[str, object] | None, fields: Fields) -> None:
+    def record(self, event: UsageEvent | Mapping[str, object] | None, fields: Fields) -> object:
+        """What the books of the session around it say of the event; None without a session."""
         self.calls.add("all")
         workspace = agent = ""
+        booked: object = None
         try:
             full = self._gather(event, fields)
             workspace, agent = _name(full.get("workspace")), _name(full.get("agent"))
-            self._send(full, workspace, agent)
+            made, key = self._make(full, workspace)
+            # First here: a session counts what it spends also while the broker is away.
+            booked = self._book(made)
+            self._send(made, key, workspace)
         except OutboxFull:
             self._lose(workspace, agent, "queue_full", "the outbox is full; is the broker away?")
         except OutboxRefused as error:
@@ -111,6 +118,19 @@ class Recorder:
             self._lose(workspace, agent, "invalid", str(error))
         except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
             self._lose(workspace, agent, "internal", type(error).__name__)
+        return booked
+
+    def _book(self, event: UsageEvent) -> object:
+        books = run_books()
+        if books is None or books.session != event.session:
+            books = self.books
+            if books is None:
+                return None
+        try:
+            return books.book(event)
+        except Exception as error:  # noqa: BLE001 (what cannot be booked here is sent all the same)
+            self._complaints.say("books", f"a session missed an event: {type(error).__name__}")
+            return None
 
     def _gather(self, event: UsageEvent | Mapping[str, object] | None, fields: Fields) -> Fields:
         if event is not None:
@@ -122,7 +142,7 @@ class Recorder:
             fields = {name: value for name, value in fields.items() if value is not None}
         return merge(attributed(self._defaults), fields)
 
-    def _send(self, full: Fields, workspace: str, agent: str) -> None:
+    def _make(self, full: Fields, workspace: str) -> tuple[UsageEvent, bytes]:
         if not workspace:
             raise _Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
         lane = self._producer.lanes.get(workspace) or self._open_lane(workspace)
@@ -131,15 +151,20 @@ class Recorder:
         full["seq"] = next(lane.seq)
         if "id" not in full:
             full["id"] = f"{self._random_bits(128):032x}"
-        event = _event(full)
+        if "agent" not in full:
+            # Visible as a row of its own; dropped it would be spend that nobody sees.
+            full["agent"] = UNATTRIBUTED
+        return _event(full), lane.key
+
+    def _send(self, event: UsageEvent, key: bytes, workspace: str) -> None:
         if self.outbox is None:
-            self.tally.add((workspace, agent))
+            self.tally.add((workspace, event.agent))
             return
         value = _encode(event)
         if len(value) > MAX_EVENT_BYTES:
-            self._lose(workspace, agent, "too_large", f"over {MAX_EVENT_BYTES} bytes")
+            self._lose(workspace, event.agent, "too_large", f"over {MAX_EVENT_BYTES} bytes")
             return
-        self.outbox.put(lane.key, value)
+        self.outbox.put(key, value)
 
     def _open_lane(self, workspace: str) -> _Lane:
         producer = self._producer

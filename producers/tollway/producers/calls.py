@@ -1,0 +1,213 @@
+"""Calls while they go on: asked for, made, answered, and metered once, whoever reports them.
+
+For adapters. Nothing here raises into the host but `CallBlocked`: whatever else goes wrong in here
+is counted, logged once, and the host's call goes on unmetered.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Literal
+
+import msgspec
+
+from tollway.producers import process
+from tollway.producers.ambient import Fields, explicit
+from tollway.producers.errors import CallBlocked
+from tollway.producers.responses import ResponseUsage, usage_of
+
+__all__ = ["Asked", "Call", "Usage", "begin", "safely"]
+
+Usage = ResponseUsage
+# How a host's exception is told: its type, and no text of it, which may hold a prompt.
+_ABORTS: Final = ("CancelledError", "KeyboardInterrupt", "GeneratorExit", "SystemExit")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a call before it is made.
+
+    `found` is attribution that a framework knows (its agent, its run): what the host attributed
+    by itself wins over it. `prompt`, `arguments`: hashed here, never kept.
+    """
+
+    kind: Literal["llm", "tool"] = "llm"
+    # Which adapter it is, such as "openai" or "langchain".
+    framework: str
+    provider: str = ""
+    # Which dialect of the provider a response will be in; "" to find out from it.
+    api: str = ""
+    model: str = ""
+    tool: str = ""
+    connection: str = ""
+    prompt: object = None
+    arguments: object = None
+    found: Fields = {}
+
+
+class Call:
+    """One call of a model or a tool. End it with exactly one of `answered`, `used`, `returned`,
+    `failed` and `aborted`; what comes after the first is passed over."""
+
+    __slots__ = ("_asked", "_began_s", "_enclosing", "_fields", "done", "metered_inside")
+
+    def __init__(self, asked: Asked | None, enclosing: "Call | None", fields: Fields) -> None:
+        self._asked = asked
+        self._enclosing = enclosing
+        self._fields = fields
+        self._began_s = time.monotonic()
+        self.done = False
+        # Whether a call inside of this one, of the same kind, has been metered: then this is it.
+        self.metered_inside = False
+
+    @property
+    def fields(self) -> Fields:
+        """What the call is attributed to; inner calls inherit it."""
+        return self._fields
+
+    def answered(self, response: object) -> None:
+        """A model's whole response: an SDK's object, a dictionary, bytes."""
+        with safely():
+            asked = self._asked
+            if asked is not None and not self.done:
+                self.used(
+                    usage_of(response, provider=asked.provider or None, api=asked.api or None)
+                )
+
+    def used(self, usage: ResponseUsage, **more: object) -> None:
+        """A model's answer, whose usage the adapter knows."""
+        with safely():
+            self._end({**usage.fields(), **more})
+
+    def returned(self, result: object, **more: object) -> None:
+        """A tool's result."""
+        with safely():
+            if self._asked is not None and not self.done:
+                hashes = process.hashes()
+                self._end({**hashes.result_fields(result), **more})
+
+    def failed(self, error: BaseException, usage: ResponseUsage | None = None) -> None:
+        """The call ended with the host's or the provider's exception."""
+        with safely():
+            name = type(error).__name__
+            if isinstance(error, CallBlocked):
+                # It was not made.
+                self.done = True
+                return
+            status = "aborted" if name in _ABORTS else "error"
+            self._end({**(usage.fields() if usage is not None else _UNKNOWN), "status": status})
+
+    def aborted(self, usage: ResponseUsage | None = None) -> None:
+        """The host let go of a stream before its end: what was used by then was paid for."""
+        with safely():
+            self._end({**(usage.fields() if usage is not None else _UNKNOWN), "status": "aborted"})
+
+    def _end(self, fields: Fields) -> None:
+        asked = self._asked
+        if self.done or asked is None:
+            return
+        self.done = True
+        enclosing = self._enclosing
+        while enclosing is not None:
+            if enclosing._asked is not None and enclosing._asked.kind == asked.kind:
+                enclosing.metered_inside = True
+            enclosing = enclosing._enclosing
+        if self.metered_inside:
+            return
+        duration_ms = int((time.monotonic() - self._began_s) * 1000)
+        process.booked({**self._fields, "duration_ms": duration_ms, **fields})
+
+    @contextmanager
+    def running(self) -> Iterator["Call"]:
+        """What is called inside is a part of this call."""
+        before = _enclosing.get()
+        _enclosing.set(self)
+        try:
+            yield self
+        finally:
+            _enclosing.set(before)
+
+    def enclose(self) -> None:
+        """As `running`, for callbacks that come before and after: until the call has ended."""
+        _enclosing.set(self)
+
+
+# A call that failed may have used something; nobody says how much.
+_UNKNOWN: Final[Fields] = {"usage_missing": True}
+
+_enclosing: ContextVar[Call | None] = ContextVar("tollway_call", default=None)
+
+
+def begin(describe: Callable[[], Asked]) -> Call:
+    """Asks whether the call may be made. Raises `CallBlocked`, and nothing else.
+
+    `describe` runs inside the guard, so that an adapter that does not understand a call of a new
+    version does not break it.
+    """
+    asked: Asked | None = None
+    enclosing: Call | None = None
+    fields: Fields = {}
+    with safely():
+        asked = describe()
+        enclosing = _open_call()
+        fields = _fields_of(asked, enclosing)
+    if asked is not None:
+        process.check_fields(fields)
+    return Call(asked, enclosing, fields)
+
+
+def _open_call() -> Call | None:
+    call = _enclosing.get()
+    while call is not None and call.done:
+        call = call._enclosing
+    return call
+
+
+def _fields_of(asked: Asked, enclosing: Call | None) -> Fields:
+    """What the host attributed wins over what frameworks know, the inner one over the outer."""
+    found = _found(asked, {} if enclosing is None else enclosing.fields)
+    said = explicit()
+    fields = {name: value for name, value in found.items() if value and name not in said}
+    fields["kind"] = asked.kind
+    fields["tags"] = {**_tags(found.get("tags")), "framework": asked.framework}
+    for name in ("provider", "model", "tool", "connection"):
+        if value := getattr(asked, name):
+            fields[name] = value
+    hashes = process.hashes()
+    if asked.prompt is not None:
+        fields["prompt_hash"] = hashes.of(asked.prompt)
+    if asked.arguments is not None:
+        fields["args_hash"] = hashes.of(asked.arguments)
+    return fields
+
+
+def _found(asked: Asked, around: Fields) -> Fields:
+    inherited: Fields = {name: around[name] for name in _INHERITED if name in around}
+    return {**inherited, **{name: value for name, value in asked.found.items() if value}}
+
+
+def _tags(tags: object) -> dict[str, str]:
+    return tags if isinstance(tags, dict) else {}
+
+
+_INHERITED: Final = (
+    "agent",
+    "session",
+    "parent_session",
+    "task",
+    "user",
+    "customer",
+    "step",
+    "tags",
+)
+
+
+@contextmanager
+def safely() -> Iterator[None]:
+    """Whatever goes wrong inside, but `CallBlocked`, is our fault: told once, and gone."""
+    try:
+        yield
+    except CallBlocked:
+        raise
+    except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
+        process.note_fault(error)

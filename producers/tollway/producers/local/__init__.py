@@ -1,0 +1,1 @@
+"""Sessions: what one run spends, priced and judged in the agent's own process."""

@@ -1,0 +1,120 @@
+"""The doors of sessions: `meter.session`, `meter.track_tool`, `meter.report`."""
+
+import uuid
+from decimal import Decimal
+from typing import Literal, Unpack
+
+from tollway.contract.command import DetectorParameters, Policy
+from tollway.contract.money import format_usd
+from tollway.producers import process
+from tollway.producers.ambient import Fields, run_books
+from tollway.producers.local.books import Books, Unpriced
+from tollway.producers.local.limits import Amount, Limits, amount_pico, usd
+from tollway.producers.local.prices import prices
+from tollway.producers.local.reports import Report, report_of
+from tollway.producers.local.session import Hooks, Session
+from tollway.producers.recorder import UNATTRIBUTED
+from tollway.producers.tools import Cost, Tracked, toll
+
+__all__ = ["report", "session", "set_price", "track_tool"]
+
+
+class Options(Hooks, total=False):
+    """What else a session may be given."""
+
+    profile: Literal["production", "compat"]
+    # Thresholds of detectors that differ from the profile's, or detectors that are off.
+    detectors: DetectorParameters
+    unpriced: Unpriced
+    user: str | None
+    customer: str | None
+    connection: str | None
+    task: str | None
+    tags: dict[str, str] | None
+
+
+_ATTRIBUTION = ("user", "customer", "connection", "task", "tags")
+
+
+def session(
+    budget: Amount | None = None,
+    *,
+    agent: str | None = None,
+    session: str | None = None,
+    soft: float = 0.9,
+    reserve: float = 0.0,
+    **options: Unpack[Options],
+) -> Session:
+    """One run of an agent, with a budget in dollars of its own: ``with meter.session("5.00"):``.
+
+    `soft` is the share of the budget at which it is told, `reserve` the share that is kept until
+    `use_reserve`. Works without a broker; with one, the run is metered there as well. Raises
+    `ValueError` for an amount or a share that is none.
+    """
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        known = ", ".join(sorted(Options.__annotations__))
+        raise TypeError(f"session() does not know {', '.join(sorted(unknown))}; it knows {known}")
+    name = session or uuid.uuid4().hex
+    whose = agent or process.default_agent() or UNATTRIBUTED
+    policy = Policy(
+        profile=options.get("profile", "production"),
+        detectors=options.get("detectors", DetectorParameters()),
+        run_budget_usd=None if budget is None else format_usd(amount_pico(budget, "budget")),
+    )
+    limits = Limits(name, budget, soft, reserve)
+    books = Books(name, whose, limits, policy, unpriced=options.get("unpriced", "pending"))
+    fields: Fields = {"session": name, "agent": whose}
+    for each in _ATTRIBUTION:
+        if (value := options.get(each)) is not None:
+            fields[each] = value
+    return Session(books, fields, options)
+
+
+def track_tool(
+    cost: Cost = None, *, tool: str | None = None, connection: str | None = None
+) -> Tracked:
+    """Decorates a function that is a tool: checked before it runs, counted after it.
+
+    `cost` is an amount of dollars, or a function of its arguments by name and of its result;
+    without one, the tool costs what the workspace has set.
+    """
+    return toll(cost, tool=tool, connection=connection)
+
+
+def report() -> Report:
+    """What the session around this has spent; outside of one, what the process has, where it works
+    without brokers. Raises `RuntimeError` where there is neither."""
+    books = run_books()
+    if isinstance(books, Books):
+        return report_of(books)
+    raise RuntimeError(
+        "no session runs here; use `with meter.session(...)`, or ask the api what a workspace spent"
+    )
+
+
+def set_price(
+    model: str,
+    *,
+    input: Amount,
+    output: Amount,
+    provider: str | None = None,
+    cache_read: Amount | None = None,
+    cache_write: Amount | None = None,
+) -> None:
+    """A price of your own for a model, for sessions in this process: dollars a million tokens.
+
+    What a workspace's worker charges is set with `tollway price set`. Raises `ValueError`.
+    """
+    prices.set_price(
+        model,
+        provider=provider,
+        input_per_million=usd(amount_pico(input, "input")),
+        output_per_million=usd(amount_pico(output, "output")),
+        cache_read_per_million=_per_million(cache_read, "cache_read"),
+        cache_write_per_million=_per_million(cache_write, "cache_write"),
+    )
+
+
+def _per_million(amount: Amount | None, what: str) -> Decimal | None:
+    return None if amount is None else usd(amount_pico(amount, what))
