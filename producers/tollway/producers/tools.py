@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import ParamSpec, Protocol, TypeVar, cast
 
 from tollway.contract.money import format_usd
+from tollway.producers.amounts import Amount, amount_pico
 from tollway.producers.calls import Asked, Call, begin, safely
-from tollway.producers.local.limits import Amount, amount_pico
 
 __all__ = ["Cost", "Tracked", "toll"]
 

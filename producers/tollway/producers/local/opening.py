@@ -8,8 +8,9 @@ from tollway.contract.command import DetectorParameters, Policy
 from tollway.contract.money import format_usd
 from tollway.producers import process
 from tollway.producers.ambient import Fields, run_books
+from tollway.producers.amounts import Amount, amount_pico, usd
 from tollway.producers.local.books import Books, Unpriced
-from tollway.producers.local.limits import Amount, Limits, amount_pico, usd
+from tollway.producers.local.limits import Limits
 from tollway.producers.local.prices import prices
 from tollway.producers.local.reports import Report, report_of
 from tollway.producers.local.session import Hooks, Session

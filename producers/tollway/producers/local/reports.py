@@ -4,8 +4,8 @@ import time
 from decimal import Decimal
 from typing import TypedDict
 
+from tollway.producers.amounts import usd
 from tollway.producers.local.books import Books, Entry, Notice
-from tollway.producers.local.limits import usd
 
 __all__ = ["Report", "report_of", "state_of"]
 

@@ -11,11 +11,12 @@ from tollway.contract.control import Decision
 from tollway.contract.money import format_usd
 from tollway.producers import process
 from tollway.producers.ambient import Attribution, Fields
+from tollway.producers.amounts import Amount, amount_pico, usd
 from tollway.producers.calls import Asked, Call, begin
 from tollway.producers.carrying import carried
 from tollway.producers.errors import CallBlocked
 from tollway.producers.local.books import Booked, Books, Notice
-from tollway.producers.local.limits import Amount, Limits, amount_pico, usd
+from tollway.producers.local.limits import Limits
 from tollway.producers.local.reports import Report, State, Warned, report_of, state_of, warned
 from tollway.producers.responses import usage_of
 from tollway.producers.streams import MeteredAsyncStream, MeteredStream
