@@ -1,0 +1,95 @@
+"""What can be read of the requests and results of the SDKs of OpenAI and Anthropic."""
+
+import functools
+from typing import Any, Final, TypeVar
+
+from tollway.producers.adapters.hosts import provider_at
+from tollway.producers.calls import Usage
+
+__all__ = [
+    "MAX_KEPT",
+    "Sdks",
+    "body_of",
+    "open_response",
+    "path_of",
+    "provider_of",
+    "refused",
+    "remember",
+    "said",
+    "tells_nothing",
+]
+
+# How many calls that go on elsewhere, and finished ones that were counted, are remembered.
+MAX_KEPT: Final = 1000
+# An object of an SDK that we read a few attributes of: it has no types where this is checked.
+Sdks = Any
+
+
+def open_response(result: Sdks) -> Sdks:
+    """The HTTP response of a stream or of a raw result, while its body is still to come."""
+    for held in (result, getattr(result, "http_response", None), getattr(result, "response", None)):
+        if hasattr(held, "iter_bytes") and hasattr(held, "is_closed"):
+            return None if held.is_closed or held.is_stream_consumed else held
+    return None
+
+
+def said(result: Sdks) -> object:
+    """What can be read of a result: itself, or the body that a raw one holds."""
+    response = getattr(result, "http_response", None) or getattr(result, "response", None)
+    if hasattr(result, "iter_bytes") and hasattr(result, "is_closed"):
+        response = result
+    content = getattr(response, "content", None)
+    if not isinstance(content, bytes):
+        return result
+    return None if tells_nothing(response) else content
+
+
+def tells_nothing(response: Sdks) -> bool:
+    """Sound and pictures say nothing of their usage."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith(("audio/", "image/", "video/"))
+
+
+def refused(error: BaseException) -> Usage | None:
+    """What an error answer of the provider used: nothing. None where nobody knows."""
+    return Usage() if isinstance(getattr(error, "status_code", None), int) else None
+
+
+def body_of(options: Sdks) -> dict[str, Any]:
+    """What the request says, with what the host added as `extra_body`."""
+    body = options.json_data
+    if not isinstance(body, dict):
+        return {}
+    extra = getattr(options, "extra_json", None)
+    return {**body, **extra} if isinstance(extra, dict) and extra else body
+
+
+def provider_of(client: Sdks, by_class: dict[str, str]) -> str:
+    """By the client's class, else by where it asks; "" where neither tells."""
+    named = _by_class(type(client), tuple(by_class.items()))
+    if named:
+        return named
+    url = client.base_url
+    return provider_at(url.host, url.port)
+
+
+@functools.cache
+def _by_class(kind: type[Any], by_class: tuple[tuple[str, str], ...]) -> str:
+    names = {each.__name__ for each in kind.__mro__}
+    return next((provider for name, provider in by_class if name in names), "")
+
+
+def path_of(options: Sdks) -> str:
+    """What is asked for, without its query."""
+    url: str = options.url
+    return url.partition("?")[0]
+
+
+Kept = TypeVar("Kept")
+
+
+def remember(kept: dict[str, Kept], key: str, value: Kept) -> None:
+    """Keeps at most `MAX_KEPT`: the oldest leaves."""
+    if len(kept) >= MAX_KEPT:
+        kept.pop(next(iter(kept)))
+    kept[key] = value
