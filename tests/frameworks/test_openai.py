@@ -245,8 +245,9 @@ def test_sessions_that_run_at_a_time_do_not_mix(server: ReplayServer, running: M
     async def run(number: int) -> int:
         client = async_client_of(server)
         async with meter.session(agent=f"agent-{number}", session=f"run-{number}") as session:
-            for _ in range(number):
-                await client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+            for step in range(number):
+                asked: Any = [{"role": "user", "content": f"{PROMPT} {step}"}]
+                await client.chat.completions.create(model="gpt-4o", messages=asked)
         return int(session.spent.scaleb(12))
 
     async def all_runs() -> list[int]:

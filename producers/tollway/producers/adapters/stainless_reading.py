@@ -28,7 +28,8 @@ Sdks = Any
 def open_response(result: Sdks) -> Sdks:
     """The HTTP response of a stream or of a raw result, while its body is still to come."""
     for held in (result, getattr(result, "http_response", None), getattr(result, "response", None)):
-        if hasattr(held, "iter_bytes") and hasattr(held, "is_closed"):
+        # The SDK's own responses have some of a response's attributes, but not this.
+        if hasattr(held, "is_stream_consumed"):
             return None if held.is_closed or held.is_stream_consumed else held
     return None
 
@@ -36,7 +37,7 @@ def open_response(result: Sdks) -> Sdks:
 def said(result: Sdks) -> object:
     """What can be read of a result: itself, or the body that a raw one holds."""
     response = getattr(result, "http_response", None) or getattr(result, "response", None)
-    if hasattr(result, "iter_bytes") and hasattr(result, "is_closed"):
+    if hasattr(result, "is_stream_consumed"):
         response = result
     content = getattr(response, "content", None)
     if not isinstance(content, bytes):
