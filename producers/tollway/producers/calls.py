@@ -17,7 +17,7 @@ from tollway.producers.ambient import Fields, explicit
 from tollway.producers.errors import CallBlocked
 from tollway.producers.responses import ResponseUsage, usage_of
 
-__all__ = ["Asked", "Call", "Usage", "begin", "safely"]
+__all__ = ["Asked", "Call", "Usage", "begin", "open_call", "safely"]
 
 Usage = ResponseUsage
 # How a host's exception is told: its type, and no text of it, which may hold a prompt.
@@ -64,6 +64,16 @@ class Call:
     def fields(self) -> Fields:
         """What the call is attributed to; inner calls inherit it."""
         return self._fields
+
+    @property
+    def asked(self) -> Asked | None:
+        """What was known of it before; None where its adapter did not understand it."""
+        return self._asked
+
+    @property
+    def enclosing(self) -> "Call | None":
+        """The call that this one is a part of."""
+        return self._enclosing
 
     def answered(self, response: object) -> None:
         """A model's whole response: an SDK's object, a dictionary, bytes."""
@@ -149,14 +159,15 @@ def begin(describe: Callable[[], Asked]) -> Call:
     fields: Fields = {}
     with safely():
         asked = describe()
-        enclosing = _open_call()
+        enclosing = open_call()
         fields = _fields_of(asked, enclosing)
     if asked is not None:
         process.check_fields(fields)
     return Call(asked, enclosing, fields)
 
 
-def _open_call() -> Call | None:
+def open_call() -> Call | None:
+    """The innermost call around the code that runs now that has not ended."""
     call = _enclosing.get()
     while call is not None and call.done:
         call = call._enclosing

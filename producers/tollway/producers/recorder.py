@@ -19,6 +19,7 @@ from tollway.producers.ambient import Fields, RunBooks, attributed, merge, run_b
 from tollway.producers.complaints import Complaints
 from tollway.producers.counts import Counts, numbers
 from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull, OutboxRefused
+from tollway.producers.watching import shown
 
 __all__ = ["MAX_LOSS_KEYS", "MAX_WORKSPACES", "UNATTRIBUTED", "Recorder"]
 
@@ -106,7 +107,7 @@ class Recorder:
             workspace, agent = _name(full.get("workspace")), _name(full.get("agent"))
             made, key = self._make(full, workspace)
             # First here: a session counts what it spends also while the broker is away.
-            booked = self._book(made)
+            booked = shown(made, self._book(made))
             self._send(made, key, workspace)
         except OutboxFull:
             self._lose(workspace, agent, "queue_full", "the outbox is full; is the broker away?")

@@ -1,0 +1,255 @@
+"""The names by which OpenTelemetry, OpenInference and OpenLLMetry tell of a call.
+
+What holds content (`gen_ai.input.messages`, `llm.input_messages`, `input.value`, a span's events)
+is in no table here, and nothing reads an attribute that is in none.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from tollway.domain.prices.names import ALIASES, plain_provider
+
+__all__ = [
+    "AUDIO_INPUT",
+    "AUDIO_OUTPUT",
+    "CACHE_READ",
+    "CACHE_WRITE",
+    "CACHE_WRITE_1H",
+    "COMPACTION_INPUT",
+    "COMPACTION_OUTPUT",
+    "EMITTER_CACHE_HIT",
+    "EXCLUSIVE",
+    "IMAGE_INPUT",
+    "INFERENCE",
+    "INPUT",
+    "OUTPUT",
+    "REASONING",
+    "REQUESTED_MODEL",
+    "RESPONSE_ID",
+    "SERVED_MODEL",
+    "SERVICE_TIER",
+    "TOTAL",
+    "Attributes",
+    "Kind",
+    "is_embedding",
+    "kind_of",
+    "provider_of",
+    "text",
+    "tool_of",
+    "who",
+]
+
+Attributes = Mapping[str, object]
+# What a span tells of: a call of a model, a call of a tool, or something around calls that may say
+# whose they are. "" is none of our business.
+Kind = Literal["llm", "tool", "around", ""]
+
+# For each count the names that are in use; the first that a span has counts. New ones come first.
+INPUT: Final = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.prompt_tokens",
+    "llm.token_count.prompt",
+    "llm.usage.prompt_tokens",
+)
+OUTPUT: Final = (
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+    "llm.usage.completion_tokens",
+)
+TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
+CACHE_READ: Final = (
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_read_input_tokens",
+    "gen_ai.usage.input_cached_tokens",
+    "gen_ai.usage.cached_tokens",
+    "llm.token_count.prompt_details.cache_read",
+    "llm.token_count.prompt_details.cache_input",
+)
+CACHE_WRITE: Final = (
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.cache_creation_input_tokens",
+    "gen_ai.usage.cache_write_input_tokens",
+    "llm.token_count.prompt_details.cache_write",
+)
+CACHE_WRITE_1H: Final = ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",)
+REASONING: Final = (
+    "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.reasoning_tokens",
+    "gen_ai.usage.details.reasoning_tokens",
+    "llm.token_count.completion_details.reasoning",
+    "llm.usage.reasoning_tokens",
+)
+AUDIO_INPUT: Final = (
+    "gen_ai.usage.audio.input_tokens",
+    "gen_ai.usage.details.input_audio_tokens",
+    "llm.token_count.prompt_details.audio",
+)
+AUDIO_OUTPUT: Final = (
+    "gen_ai.usage.audio.output_tokens",
+    "gen_ai.usage.details.output_audio_tokens",
+    "llm.token_count.completion_details.audio",
+)
+IMAGE_INPUT: Final = ("gen_ai.usage.image.input_tokens",)
+# Anthropic bills compactions apart from the totals.
+COMPACTION_INPUT: Final = ("anthropic.usage.compaction.input_tokens",)
+COMPACTION_OUTPUT: Final = ("anthropic.usage.compaction.output_tokens",)
+
+RESPONSE_ID: Final = ("gen_ai.response.id",)
+REQUESTED_MODEL: Final = ("gen_ai.request.model", "llm.request.model_name")
+SERVED_MODEL: Final = (
+    "gen_ai.response.model",
+    "llm.response.model_name",
+    "llm.model_name",
+    "embedding.model_name",
+)
+# As billed: the response's, never the request's.
+SERVICE_TIER: Final = (
+    "openai.response.service_tier",
+    "gen_ai.openai.response.service_tier",
+    "anthropic.response.service_tier",
+    "gen_ai.response.service_tier",
+)
+# The emitter answered from a cache of its own; the provider saw no call.
+EMITTER_CACHE_HIT: Final = "litellm.cache_hit"
+
+# Who tells input tokens without the cached ones, as the provider's API does: by instrumentation
+# scope and provider. docs/opentelemetry.md says how each was seen.
+EXCLUSIVE: Final = frozenset(
+    {
+        ("opentelemetry.instrumentation.bedrock", "aws"),
+        ("agent_framework", "anthropic"),
+        ("agent_framework", "aws"),
+    }
+)
+
+_PROVIDER: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+# Frameworks that put their own name where the provider's belongs.
+_NO_PROVIDERS: Final = frozenset(
+    {
+        "agent-framework",
+        "autogen",
+        "crewai",
+        "haystack",
+        "langchain",
+        "langgraph",
+        "litellm",
+        "llamaindex",
+        "microsoft-agent-framework",
+        "openai-agents",
+        "other",
+        "strands-agents",
+        "unknown",
+    }
+)
+
+_EMBEDDINGS: Final = frozenset({"embeddings", "embedding", "aembedding"})
+# The conventions' operations, and LiteLLM's call types, which it puts there by default.
+INFERENCE: Final = _EMBEDDINGS | {
+    "acompletion",
+    "agenerate_content",
+    "anthropic_messages",
+    "aresponses",
+    "atext_completion",
+    "chat",
+    "completion",
+    "generate_content",
+    "responses",
+    "text_completion",
+}
+_AROUND: Final = frozenset({"create_agent", "invoke_agent", "invoke_workflow"})
+_OPENINFERENCE: Final[dict[str, Kind]] = {
+    "AGENT": "around",
+    "CHAIN": "around",
+    "EMBEDDING": "llm",
+    "LLM": "llm",
+    "TOOL": "tool",
+}
+_TRACELOOP: Final[dict[str, Kind]] = {
+    "agent": "around",
+    "task": "around",
+    "tool": "tool",
+    "workflow": "around",
+}
+_TRACELOOP_REQUESTS: Final = frozenset({"chat", "completion", "embedding"})
+# What LangSmith's exporter calls a chat though no model is called, such as rendering a prompt.
+_LANGSMITH_MODELS: Final = frozenset({"embedding", "llm"})
+
+
+def kind_of(attributes: Attributes) -> Kind:
+    """What a span with these attributes tells of."""
+    operation = text(attributes, "gen_ai.operation.name").lower()
+    if operation in INFERENCE:
+        run_type = text(attributes, "langsmith.span.kind")
+        return "llm" if not run_type or run_type in _LANGSMITH_MODELS else ""
+    if operation == "execute_tool":
+        return "tool"
+    if operation in _AROUND:
+        return "around"
+    if text(attributes, "llm.request.type") in _TRACELOOP_REQUESTS:
+        return "llm"
+    inference = _OPENINFERENCE.get(text(attributes, "openinference.span.kind").upper())
+    return inference or _TRACELOOP.get(text(attributes, "traceloop.span.kind"), "")
+
+
+def is_embedding(attributes: Attributes) -> bool:
+    """Whether a model's call has no output to be counted."""
+    return (
+        text(attributes, "gen_ai.operation.name").lower() in _EMBEDDINGS
+        or text(attributes, "llm.request.type") == "embedding"
+        or text(attributes, "openinference.span.kind").upper() == "EMBEDDING"
+    )
+
+
+def provider_of(attributes: Attributes) -> str:
+    """The provider by the id that prices know it by, as responses name it; "" where none is."""
+    for name in _PROVIDER:
+        plain = plain_provider(text(attributes, name))
+        if plain and plain not in _NO_PROVIDERS:
+            return ALIASES.get(plain, plain)
+    return ""
+
+
+def tool_of(attributes: Attributes, span_name: str) -> str:
+    """The name of the tool that a span with these attributes calls."""
+    return (
+        text(attributes, "gen_ai.tool.name", "tool.name", "traceloop.entity.name")
+        or span_name.removeprefix("execute_tool ").strip()
+    )
+
+
+def who(attributes: Attributes, kind: Kind) -> dict[str, str]:
+    """Whose the call is, or the calls inside, as far as one span says: by an event's fields, and
+    `workflow`."""
+    found = {
+        "agent": text(attributes, "gen_ai.agent.name", "agent.name"),
+        "session": text(
+            attributes,
+            "gen_ai.conversation.id",
+            "session.id",
+            "traceloop.association.properties.session_id",
+        ),
+        "user": text(
+            attributes, "user.id", "enduser.id", "traceloop.association.properties.user_id"
+        ),
+        "workflow": text(attributes, "gen_ai.workflow.name", "traceloop.workflow.name"),
+    }
+    if not found["agent"] and text(attributes, "traceloop.span.kind") == "agent":
+        found["agent"] = text(attributes, "traceloop.entity.name")
+    if not found["agent"] and kind == "around":
+        found["agent"] = text(attributes, "gen_ai.agent.id")
+    return {name: value for name, value in found.items() if value}
+
+
+def text(attributes: Attributes, *names: str) -> str:
+    """The first of these attributes that is a text with something in it, cut to a name's length."""
+    for name in names:
+        value = attributes.get(name)
+        if isinstance(value, str) and value:
+            return value[:MAX_TEXT]
+    return ""
+
+
+# As long as a name may be in a usage event.
+MAX_TEXT: Final = 512
