@@ -31,14 +31,14 @@ PLAIN = "google_gemini/generate_content__reasoning__gemini-3.6-flash__fd26e"
 STREAM = "google_gemini/stream_generate_content__stream_reasoning_tools__gemini-3.5-flash__4e3a2"
 
 
-def client_of(server: ReplayServer, **more: Options) -> Client:
+# The SDK closes a client that is dropped while its models are in use.
+HELD: list[Client] = []
+
+
+def client_of(server: ReplayServer, *, vertexai: bool = False, **more: Options) -> Client:
     options = types.HttpOptions(base_url=server.url, **more)
-    return genai.Client(api_key="test", http_options=options)
-
-
-def vertex_of(server: ReplayServer) -> Client:
-    options = types.HttpOptions(base_url=server.url)
-    return genai.Client(vertexai=True, api_key="test", http_options=options)
+    HELD.append(genai.Client(vertexai=vertexai, api_key="test", http_options=options))
+    return HELD[-1]
 
 
 @pytest.mark.shows("meter", "tool")
@@ -240,7 +240,7 @@ def test_vertex_is_metered(server: ReplayServer, running: Meter) -> None:
     streamed = recording("google_vertex/stream_generate_content__stream_reasoning__gemini-3-flash")
     server.on(":generateContent", whole.answer())
     server.on(":streamGenerateContent", streamed.answer())
-    models = vertex_of(server).models
+    models = client_of(server, vertexai=True).models
     models.generate_content(model="gemini-3-flash-preview", contents=PROMPT)
     assert list(models.generate_content_stream(model="gemini-3-flash-preview", contents=PROMPT))
     first, second = running.events()

@@ -11,7 +11,7 @@ import msgspec
 
 from tollway.producers import process
 from tollway.producers.adapters.attaching import Detach
-from tollway.producers.adapters.http_bodies import Shown, watch
+from tollway.producers.adapters.http_bodies import Shown, pass_through, watch
 from tollway.producers.adapters.stainless import attach_to, wrap_client
 from tollway.producers.adapters.stainless_reading import (
     Sdks,
@@ -29,6 +29,8 @@ __all__ = ["attach", "wrap"]
 Client = TypeVar("Client")
 
 _METERED: Final = frozenset({"/v1/messages", "/v1/complete"})
+# What the SDK's decoder of lines has asked the response for, before anybody sees the response.
+_LINES: Final = "_raw_iterator"
 # Which of the SDK's clients asks whom.
 _BY_CLASS: Final = {
     "AnthropicBedrock": "aws",
@@ -95,9 +97,12 @@ class _Anthropic:
         path = path_of(options)
         if "/messages/batches/" not in path or not path.endswith("/results"):
             return
+        body = _BatchResults(self, _provider(client))
         response = open_response(result)
-        if response is not None:
-            watch(response, _BatchResults(self, _provider(client)))
+        if hasattr(result, _LINES):
+            setattr(result, _LINES, pass_through(getattr(result, _LINES), body))
+        elif response is not None:
+            watch(response, body)
 
     def count_result(self, line: bytes, provider: str) -> None:
         """One line of a batch's results."""

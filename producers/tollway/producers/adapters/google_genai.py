@@ -6,6 +6,7 @@ live API (it has a connection of its own), interactions, videos, and batches.
 """
 
 import functools
+import inspect
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
@@ -67,7 +68,7 @@ def _wrapped(kind: type[Any]) -> type[Any]:
         return lambda client, *args, **more: getattr(kind, name)(client, *args, **more)
 
     inside = {name: wrapper(later(name)) for name, wrapper in _WRAPPERS.items()}
-    inside |= {name: _attempting(later(name)) for name in _ONCE if hasattr(kind, name)}
+    inside |= {name: _attempting(getattr(kind, name)) for name in _ONCE if hasattr(kind, name)}
     return type(kind.__name__, (kind,), {**inside, "_tollway_wrapped": True})
 
 
@@ -226,16 +227,24 @@ def _feed(counted: Counted, chunk: Sdks) -> None:
 
 
 def _attempting(once: Callable[..., Any]) -> Callable[..., Any]:
-    """Counts attempts; what it wraps may be a coroutine function."""
+    """Counts attempts. A coroutine function stays one: who tries again looks whether it is."""
 
-    @functools.wraps(once)
-    def attempted(client: Sdks, *args: object, **more: object) -> Sdks:
+    def note() -> None:
         request = _request.get()
         if request is not None:
             request.attempts += 1
-        return once(client, *args, **more)
 
-    return attempted
+    @functools.wraps(once)
+    def attempted(*args: object, **more: object) -> Sdks:
+        note()
+        return once(*args, **more)
+
+    @functools.wraps(once)
+    async def attempted_async(*args: object, **more: object) -> Sdks:
+        note()
+        return await once(*args, **more)
+
+    return attempted_async if inspect.iscoroutinefunction(once) else attempted
 
 
 _WRAPPERS: Final = {

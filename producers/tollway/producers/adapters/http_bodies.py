@@ -15,7 +15,7 @@ import msgspec
 from tollway.producers.adapters.counted import Counted
 from tollway.producers.calls import Call
 
-__all__ = ["Body", "CountedBody", "watch", "without_usage_chunk"]
+__all__ = ["Body", "CountedBody", "pass_through", "watch", "without_usage_chunk"]
 
 # Which of the whole events of a stream its host shall see.
 Shown = Callable[[bytes], bool]
@@ -145,6 +145,12 @@ class _Passing:
                 self.awaits = True
             if held := self._body.end():
                 yield held
+
+
+def pass_through(blocks: Any, body: Body) -> Any:  # noqa: ANN401 (one or the other iterator)
+    """Blocks that an SDK has asked its response for already, seen by `body`."""
+    passing = _Passing(body)
+    return passing.asynchronous(blocks) if hasattr(blocks, "__anext__") else passing.sync(blocks)
 
 
 def watch(response: Any, body: Body) -> None:  # noqa: ANN401 (httpx's or httpx2's response)
