@@ -68,7 +68,7 @@ def _read_usage(usage: Fields, seen: Seen) -> bool:
     beside = seen.cache_read_tokens + seen.cache_write_tokens
     plain = count(usage.get("input_tokens"))
     if plain is None:
-        plain = seen.input_tokens - beside
+        plain = max(seen.input_tokens - beside, 0)
     read = count(usage.get("cache_read_input_tokens"))
     if read is not None:
         seen.cache_read_tokens = read

@@ -17,6 +17,7 @@ from tollway.producers.responses.errors import read_error
 from tollway.producers.responses.fields import Fields, fields_of
 from tollway.producers.responses.gemini import (
     read_content,
+    read_embeddings,
     read_interaction,
     read_interaction_event,
 )
@@ -107,6 +108,7 @@ _BY_KEY: Final[tuple[tuple[str, Dialect], ...]] = (
     ("prompt_eval_count", read_ollama),
     ("event_type", read_cohere_event),
     ("meta", read_cohere),
+    ("predictions", read_embeddings),
     ("inputTextTokenCount", read_titan),
     ("generation", read_llama),
     ("ResponseMetadata", read_headers),
@@ -118,6 +120,7 @@ PROVIDERS: Final[dict[Dialect, str]] = {
     read_cohere: "cohere",
     read_cohere_event: "cohere",
     read_content: "google",
+    read_embeddings: "google",
     read_converse: "aws",
     read_converse_event: "aws",
     read_headers: "aws",
@@ -165,6 +168,9 @@ def dialect_of(body: Fields, api: str) -> Dialect | None:
     for key, dialect in _BY_KEY:
         if body.get(key) is not None:
             return dialect
+    # Bedrock, Cohere and Mistral have errors of one sentence.
+    if body.get("usage") is None and isinstance(body.get("message") or body.get("detail"), str):
+        return read_error
     return _BY_API.get(api) or _by_usage(body)
 
 
@@ -188,7 +194,6 @@ def _without_usage(body: Fields) -> Dialect | None:
         return read_unbilled
     if body.get("duration") is not None:
         return read_media
-    # Bedrock, Cohere and Mistral have errors of one sentence.
-    if isinstance(body.get("message") or body.get("detail"), str):
-        return read_error
+    if isinstance(body.get("embeddings"), list):
+        return read_embeddings
     return None

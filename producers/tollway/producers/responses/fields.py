@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
-from tollway.contract.usage import MAX_COUNT
-
 __all__ = ["Fields", "chunks_in", "count", "count_or_0", "fields_of", "items", "name", "number"]
 
 _MAX_NAME: Final = 512
+# Far above what any response uses, and so far below an event's limit that sums of parts fit it.
+_MAX_TOLD: Final = 2**40
 _MAX_SECONDS: Final = 2**31
 _PLAIN: Final = frozenset({str, bytes, bytearray, memoryview, int, float, bool, list, tuple})
 
@@ -56,11 +56,11 @@ def chunks_in(thing: object) -> Iterable[object]:
 
 
 def count(value: object) -> int | None:
-    """A count that an event may hold; None for anything else: unknown is not zero."""
+    """A count; None for anything that cannot be one: unknown is not zero."""
     if type(value) is int:
-        return value if 0 <= value <= MAX_COUNT else None
+        return value if 0 <= value <= _MAX_TOLD else None
     # Cohere's SDK has its counts as floats.
-    if type(value) is float and 0 <= value <= MAX_COUNT and value.is_integer():
+    if type(value) is float and 0 <= value <= _MAX_TOLD and value.is_integer():
         return int(value)
     return None
 

@@ -15,9 +15,9 @@ MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 
 _SPACE: Final = b" \t\r\n\xef\xbb\xbf"
 _STRUCTURE: Final = re.compile(rb'["\\{}\[\]]')
-_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!$)")
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")
 _SSE_FIELD: Final = re.compile(rb"(?:data|event|id|retry)?:")
-_SSE_BEGINS: Final = re.compile(rb"(?:data|event|id|retry)?:|[a-z]{1,5}$")
+_SSE_BEGINS: Final = re.compile(rb"(?:data|event|id|retry)?:|[a-z]{1,5}\Z")
 
 
 class Framing(Protocol):
@@ -158,7 +158,7 @@ class _ServerSentEvents:
         self._data: list[bytes] = []
 
     def feed(self, block: bytes) -> Iterator[object]:
-        if not block or self._is_new_line(block):
+        if self._begins_line(block):
             # Lines as an iterator of lines gives them: without their ends.
             block = b"\n" + block
         text = self._line + block
@@ -170,30 +170,33 @@ class _ServerSentEvents:
         if len(self._line) > MAX_DOCUMENT_BYTES:
             self._line = b""
 
-    def _is_new_line(self, block: bytes) -> bool:
+    def _begins_line(self, block: bytes) -> bool:
+        """Whether what came before was a whole line, though no end of it was seen."""
         line = self._line
-        if not line or line.endswith(b"\r") or not _SSE_FIELD.match(block):
+        if block and (not line or line.endswith(b"\r") or not _SSE_FIELD.match(block)):
             return False
         if line.startswith(b"data:"):
-            return decode_json(line[5:]) is not None
-        return line.startswith((b"event:", b":"))
+            return line.endswith((b"}", b"]")) and decode_json(line[5:]) is not None
+        return not line or line.startswith((b"event:", b":"))
 
     def _take(self, line: bytes) -> Iterator[object]:
         if line.startswith(b"data:"):
             self._data.append(line[5:])
+            # Not only at the blank line: an iterator of lines may have swallowed it.
+            if line.endswith((b"}", b"]")):
+                yield from self._whole()
         elif not line.strip():
-            yield from self._event()
+            self._data = []
         elif line[:1] in (b"{", b"["):
             # Lines of JSON between the events: a gateway's error, or a recording without framing.
-            self._data.append(line)
-            yield from self._event()
+            self._data = [line]
+            yield from self._whole()
 
-    def _event(self) -> Iterator[object]:
-        if self._data:
-            document = decode_json(b"\n".join(self._data))
+    def _whole(self) -> Iterator[object]:
+        document = decode_json(b"\n".join(self._data))
+        if document is not None:
             self._data = []
-            if document is not None:
-                yield document
+            yield document
 
     def rest(self) -> Iterator[object]:
         """An event without its blank line counts if its data are whole."""

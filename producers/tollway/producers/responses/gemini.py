@@ -5,7 +5,7 @@ from typing import Final
 from tollway.producers.responses.fields import Fields, count, count_or_0, fields_of, items, name
 from tollway.producers.responses.seen import Seen
 
-__all__ = ["read_content", "read_interaction", "read_interaction_event"]
+__all__ = ["read_content", "read_embeddings", "read_interaction", "read_interaction_event"]
 
 # Modalities and kinds of traffic, by name, and by number where a client asks for numbers.
 _IMAGE: Final = ("IMAGE", 2)
@@ -111,6 +111,21 @@ def _tokens_of(details: object, modality: tuple[str, int]) -> int:
         for part in items(details)
         if part.get("modality") in modality
     )
+
+
+def read_embeddings(body: Fields, seen: Seen) -> None:
+    """Vectors, of Vertex on the wire or of google-genai: each may tell its own tokens."""
+    seen.begun = True
+    told = [_statistics_of(part) for part in items(body.get("predictions"))]
+    told += [_statistics_of(part) for part in items(body.get("embeddings"))]
+    seen.input_tokens = sum(tokens or 0 for tokens in told)
+    seen.told = bool(told) and None not in told
+
+
+def _statistics_of(part: Fields) -> int | None:
+    vector = fields_of(part.get("embeddings")) or part
+    statistics = fields_of(vector.get("statistics"))
+    return None if statistics is None else count(_either(statistics, "tokenCount", "token_count"))
 
 
 def read_interaction(body: Fields, seen: Seen) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tollway.producers.responses.fields import Fields, count, fields_of, items, name
+from tollway.producers.responses.fields import Fields, count, count_or_0, fields_of, items, name
 from tollway.producers.responses.openai_usage import read_token_usage
 from tollway.producers.responses.seen import Seen
 
@@ -39,11 +39,27 @@ def read_response(body: Fields, seen: Seen) -> None:
     usage = fields_of(body.get("usage"))
     if usage is not None and read_token_usage(usage, seen):
         seen.told = status not in ("in_progress", "queued")
-    tools = fields_of(body.get("tool_usage"))
-    if tools is not None:
-        search = fields_of(tools.get("web_search"))
-        done = None if search is None else count(search.get("num_requests"))
-        seen.searches = seen.searches if done is None else done
+        tools = fields_of(body.get("tool_usage"))
+        if tools is not None:
+            _add_tools(tools, seen)
+
+
+def _add_tools(tools: Fields, seen: Seen) -> None:
+    """What the provider's own tools used; the images' tokens are in no total."""
+    search = fields_of(tools.get("web_search"))
+    done = None if search is None else count(search.get("num_requests"))
+    if done is not None:
+        seen.searches = done
+    images = fields_of(tools.get("image_gen"))
+    if images is not None:
+        given = count_or_0(images.get("input_tokens"))
+        made = count_or_0(images.get("output_tokens"))
+        seen.input_tokens += given
+        seen.output_tokens += made
+        seen.output_image_tokens += made
+        details = fields_of(images.get("input_tokens_details"))
+        if details is not None:
+            seen.input_image_tokens += count_or_0(details.get("image_tokens"))
 
 
 def read_response_event(event: Fields, seen: Seen) -> None:
