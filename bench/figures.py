@@ -17,6 +17,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runs: list[float] = []
     at_least: float | None = None
     at_most: float | None = None
+    # When it was measured again, later than the run that the others are of.
+    taken: str = ""
 
     @classmethod
     def of(

@@ -12,7 +12,7 @@ import msgspec
 
 from bench.figures import Figure
 
-__all__ = ["Results", "read_results", "table", "write_results"]
+__all__ = ["Results", "read_results", "table", "updated", "write_results"]
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.json"
@@ -48,7 +48,18 @@ def table(results: Results) -> str:
             f"| `{figure.name}` | {figure.value:,g}{runs} | {figure.unit} | {figure.target()}"
             f" | {verdict} |"
         )
+    later = [figure for figure in results.figures if figure.taken]
+    if later:
+        names = ", ".join(f"`{figure.name}`" for figure in later)
+        lines += ["", f"Measured again on {later[-1].taken[:10]}, each part alone: {names}."]
     return "\n".join(lines) + "\n"
+
+
+def updated(results: Results, figures: list[Figure], taken: str) -> Results:
+    """With these figures in the place of those of their names, or behind the others."""
+    new = {f.name: msgspec.structs.replace(f, taken=taken) for f in figures}
+    kept = [new.pop(figure.name, figure) for figure in results.figures]
+    return msgspec.structs.replace(results, figures=[*kept, *new.values()])
 
 
 def read_results() -> Results:

@@ -8,12 +8,18 @@ from tollway.producers.process import check, flush, init, on_decision, ready, re
 
 if TYPE_CHECKING:
     from tollway.producers.adapters import instrument, uninstrument
+    from tollway.producers.local.notices import Notice
     from tollway.producers.local.opening import report, session, set_price, track_tool
+    from tollway.producers.local.reports import Report
+    from tollway.producers.local.session import Session
     from tollway.producers.responses import usage_of
 
 __all__ = [
     "BadSettings",
     "CallBlocked",
+    "Notice",
+    "Report",
+    "Session",
     "SpendWarning",
     "attribute",
     "check",
@@ -37,6 +43,9 @@ __all__ = [
 _LATER = {
     "instrument": "tollway.producers.adapters",
     "uninstrument": "tollway.producers.adapters",
+    "Notice": "tollway.producers.local.notices",
+    "Report": "tollway.producers.local.reports",
+    "Session": "tollway.producers.local.session",
     "report": "tollway.producers.local.opening",
     "session": "tollway.producers.local.opening",
     "set_price": "tollway.producers.local.opening",

@@ -1,7 +1,7 @@
 """Attribution follows the flow of control, and mixes nobody's with anybody else's."""
 
 import asyncio
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -60,12 +60,84 @@ def test_it_decorates_a_coroutine_function(metering: Meter) -> None:
     assert metering.events()[0].user == "ann"
 
 
-def test_a_generator_cannot_be_decorated() -> None:
+def test_a_generators_steps_are_attributed_and_what_runs_between_them_is_not(
+    metering: Meter,
+) -> None:
+    @meter.attribute(user="ann")
     def numbers() -> Iterator[int]:
-        yield 1
+        for number in range(2):
+            meter.record(model="gpt-4o")
+            yield number
 
-    with pytest.raises(TypeError, match="inside it"):
-        meter.attribute(user="ann")(numbers)
+    for _ in numbers():
+        meter.record(model="gpt-4o")
+
+    assert [event.user for event in metering.events()] == ["ann", None, "ann", None]
+
+
+def test_an_attributed_generator_is_sent_values_and_exceptions_as_before(metering: Meter) -> None:
+    heard: list[object] = []
+
+    @meter.attribute(user="ann")
+    def steps() -> Generator[int, str, str]:
+        try:
+            heard.append((yield 1))
+            yield 2
+        except KeyError:
+            heard.append("KeyError")
+            meter.record(model="gpt-4o")
+            return "caught"
+        return "not caught"
+
+    def around() -> Generator[int, str, str]:
+        return (yield from steps())
+
+    running = around()
+    assert (next(running), running.send("a word")) == (1, 2)
+    with pytest.raises(StopIteration, match="caught"):
+        running.throw(KeyError)
+    assert heard == ["a word", "KeyError"]
+    assert metering.events()[0].user == "ann"
+
+
+def test_a_generator_that_is_let_go_cleans_up_under_its_attribution(metering: Meter) -> None:
+    @meter.attribute(user="ann")
+    def steps() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            meter.record(model="gpt-4o")
+
+    running = steps()
+    next(running)
+    del running
+
+    assert metering.events()[0].user == "ann"
+
+
+def test_an_asynchronous_generators_steps_are_attributed(metering: Meter) -> None:
+    @meter.attribute(user="ann")
+    async def steps() -> AsyncGenerator[int, str]:
+        try:
+            meter.record(model=(yield 1))
+            yield 2
+        finally:
+            meter.record(model="the end")
+
+    async def consume() -> None:
+        running = steps()
+        await anext(running)
+        await running.asend("gpt-4o")
+        meter.record(model="outside")
+        await running.aclose()
+
+    asyncio.run(consume())
+
+    assert [(event.model, event.user) for event in metering.events()] == [
+        ("gpt-4o", "ann"),
+        ("outside", None),
+        ("the end", "ann"),
+    ]
 
 
 def test_an_unknown_name_is_an_error_at_once() -> None:

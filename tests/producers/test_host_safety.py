@@ -1,39 +1,13 @@
 """The host comes first: no broker, forks, signals, exits and imports must not hurt it."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
-DEADLINE_S = 30
-
-
-def nobody_listens() -> str:
-    return "127.0.0.1:9"
-
-
-def run(
-    program: str, tmp_path: Path, *, brokers: str | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs a program in an interpreter of its own, as an agent's process would."""
-    variables = {name: text for name, text in os.environ.items() if "TOLLWAY" not in name}
-    if brokers is not None:
-        variables["TOLLWAY_BROKERS"] = brokers
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=tmp_path,
-        env={**variables, **environment},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+from host_programs import nobody_listens, run
 
 
 def test_importing_the_front_door_loads_no_driver_and_no_price_list(tmp_path: Path) -> None:

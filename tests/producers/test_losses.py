@@ -49,7 +49,7 @@ def test_a_full_outbox_is_counted_and_told_when_it_drains(metering: Meter) -> No
 def test_a_loss_event_that_is_lost_is_told_again() -> None:
     outbox = MemoryOutbox(room=0)
     recorder = Recorder({"workspace": "acme"}, outbox)
-    recorder.record(None, {"model": "gpt-4o"})
+    recorder.record(None, {"model": "gpt-4o", "input_tokens": -1})
     outbox.room = 10
     recorder.report_losses()
     (_, first) = outbox.records.pop()

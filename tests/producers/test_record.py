@@ -132,12 +132,12 @@ def test_what_is_no_event_is_counted_and_not_sent(
     assert (stats.recorded, sum(stats.dropped.values())) == (1, 1)
 
 
-def test_an_event_without_an_agent_is_invalid() -> None:
+def test_an_event_without_an_agent_is_a_row_of_its_own() -> None:
     with metered(agent=None) as metering:
         meter.record(model="gpt-4o")
 
-        assert metering.events() == []
-        assert meter.stats().dropped == {"invalid": 1}
+        assert [event.agent for event in metering.events()] == ["unattributed"]
+        assert meter.stats().dropped == {}
 
 
 def test_a_lost_event_leaves_a_gap_in_the_running_numbers(metering: Meter) -> None:

@@ -10,6 +10,7 @@ from tollway.contract.usage import UsageEvent
 from tollway.producers.carrying import carried
 
 __all__ = [
+    "Allowed",
     "Attribution",
     "Fields",
     "RunBooks",
@@ -17,6 +18,7 @@ __all__ = [
     "attributed",
     "carrying",
     "explicit",
+    "frame_of_check",
     "identified",
     "merge",
     "run_books",
@@ -65,10 +67,14 @@ def merge(under: Fields, over: Fields) -> Fields:
     return merged
 
 
+# Of dimensions that were asked for: the edition of decisions under which nothing concerned them.
+Allowed = dict[tuple[tuple[str, object], ...], object]
+
+
 class _Frame:
     """What is attributed inside one `attribute(...)`: its own fields over those around it."""
 
-    __slots__ = ("_over", "books", "fields", "owner", "parent")
+    __slots__ = ("_over", "allowed", "books", "fields", "owner", "parent")
 
     def __init__(
         self, fields: Fields, parent: "_Frame | None", owner: object, books: RunBooks | None
@@ -77,6 +83,8 @@ class _Frame:
         self.parent = parent
         self.owner = owner
         self.books = books
+        # What was found to be allowed in here: see `process.check`.
+        self.allowed: Allowed | None = None
         self._over: tuple[Fields, Fields, Fields] | None = None
 
     def over(self, defaults: Fields) -> tuple[Fields, Fields, Fields]:
@@ -129,6 +137,11 @@ def run_books() -> RunBooks | None:
     """The books of the innermost session around the code that runs now."""
     frame = _frame.get()
     return None if frame is None else frame.books
+
+
+def frame_of_check() -> "_Frame | None":
+    """Where the code that runs now keeps what it was allowed; the hot path."""
+    return _frame.get()
 
 
 def identified(defaults: Fields) -> Fields:

@@ -105,12 +105,18 @@ class Call:
                 self.done = True
                 return
             status = "aborted" if name in _ABORTS else "error"
-            self._end({**(usage.fields() if usage is not None else _UNKNOWN), "status": status})
+            self._end({**self._spent(usage), "status": status})
 
     def aborted(self, usage: ResponseUsage | None = None) -> None:
         """The host let go of a stream before its end: what was used by then was paid for."""
         with safely():
-            self._end({**(usage.fields() if usage is not None else _UNKNOWN), "status": "aborted"})
+            self._end({**self._spent(usage), "status": "aborted"})
+
+    def _spent(self, usage: ResponseUsage | None) -> Fields:
+        if usage is not None:
+            return usage.fields()
+        # A model that failed may have used something; nobody says how much.
+        return {} if self._asked is None or self._asked.kind == "tool" else {"usage_missing": True}
 
     def _end(self, fields: Fields) -> None:
         asked = self._asked
@@ -141,9 +147,6 @@ class Call:
         """As `running`, for callbacks that come before and after: until the call has ended."""
         _enclosing.set(self)
 
-
-# A call that failed may have used something; nobody says how much.
-_UNKNOWN: Final[Fields] = {"usage_missing": True}
 
 _enclosing: ContextVar[Call | None] = ContextVar("tollway_call", default=None)
 

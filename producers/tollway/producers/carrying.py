@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import ParamSpec, Protocol, TypeVar, cast
 
@@ -62,36 +62,44 @@ def _coroutine(function: Callable[..., object], around: Entered) -> Callable[...
 
 
 def _generator(function: Callable[..., object], around: Entered) -> Callable[..., object]:
-    def generated(*args: object, **kwargs: object) -> Generator[object, None, object]:
-        steps = cast(Iterator[object], function(*args, **kwargs))
-        try:
-            while True:
-                with around:
-                    try:
-                        step = next(steps)
-                    except StopIteration as end:
-                        return end.value
-                yield step
-        finally:
+    def generated(*args: object, **kwargs: object) -> Generator[object, object, object]:
+        steps = cast(Generator[object, object, object], function(*args, **kwargs))
+        advance: Callable[[], object] = functools.partial(next, steps)
+        while True:
             with around:
-                steps.close()  # type: ignore[attr-defined]  # a generator has it
+                try:
+                    step = advance()
+                except StopIteration as end:
+                    return end.value
+            try:
+                advance = functools.partial(steps.send, (yield step))
+            except GeneratorExit:
+                with around:
+                    steps.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 (it is thrown on, where it belongs)
+                advance = functools.partial(steps.throw, error)
 
     return generated
 
 
 def _async_generator(function: Callable[..., object], around: Entered) -> Callable[..., object]:
-    async def generated(*args: object, **kwargs: object) -> AsyncIterator[object]:
-        steps = cast(AsyncIterator[object], function(*args, **kwargs))
-        try:
-            while True:
-                with around:
-                    try:
-                        step = await anext(steps)
-                    except StopAsyncIteration:
-                        return
-                yield step
-        finally:
+    async def generated(*args: object, **kwargs: object) -> AsyncGenerator[object, object]:
+        steps = cast(AsyncGenerator[object, object], function(*args, **kwargs))
+        advance: Callable[[], Awaitable[object]] = functools.partial(anext, steps)
+        while True:
             with around:
-                await steps.aclose()  # type: ignore[attr-defined]  # a generator has it
+                try:
+                    step = await advance()
+                except StopAsyncIteration:
+                    return
+            try:
+                advance = functools.partial(steps.asend, (yield step))
+            except GeneratorExit:
+                with around:
+                    await steps.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 (it is thrown on, where it belongs)
+                advance = functools.partial(steps.athrow, error)
 
     return generated

@@ -159,6 +159,8 @@ class DecisionIndex:
         self._keys: dict[str, set[str]] = {}
         self._standing: _BySubject[Standing] = _BySubject()
         self._closed: _BySubject[Decision] = _BySubject()
+        # Another object after each change: who found nothing under this one need not look again.
+        self.edition = object()
         self._sweep_at = _FIRST_SWEEP
         self._swept_ms = 0
         # New decisions that found no room among as many standing blocks.
@@ -209,6 +211,8 @@ class DecisionIndex:
         closed = [entry.decision for entry in held if entry.decision.on_stale == "closed"]
         newest = max(closed, key=lambda decision: decision.version, default=None)
         self._closed.put(subject, newest)
+        # Last: who reads the new one finds what changed.
+        self.edition = object()
 
     def _has_room(self, now_ms: int) -> bool:
         full = len(self._held) >= self._sweep_at

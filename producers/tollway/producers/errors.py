@@ -1,8 +1,15 @@
 """What an agent may catch: BadSettings at `init`, CallBlocked and SpendWarning at `check`."""
 
+import sys
+import warnings
+from types import FrameType
+from typing import Final
+
 from tollway.contract.control import Decision
 
-__all__ = ["BadSettings", "CallBlocked", "SpendWarning"]
+__all__ = ["BadSettings", "CallBlocked", "SpendWarning", "warn_of"]
+
+_OURS: Final = ("tollway.", "contextlib")
 
 
 class BadSettings(ValueError):
@@ -42,3 +49,15 @@ class SpendWarning(UserWarning):
 
     def __str__(self) -> str:
         return self.message
+
+
+def warn_of(decision: Decision, text: str) -> None:
+    """Warns whoever called into the SDK, however deep inside of it this is.
+
+    Raises the `SpendWarning` where the host's filter makes errors of it.
+    """
+    level = 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(SpendWarning(text, decision), stacklevel=level)

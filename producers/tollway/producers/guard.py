@@ -2,7 +2,6 @@
 
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,7 +12,7 @@ from tollway.contract.moments import MalformedMoment
 from tollway.contract.subjects import encode_name, encode_subject
 from tollway.producers.counts import Counts
 from tollway.producers.decisions import DecisionIndex, InForce, Standing
-from tollway.producers.errors import CallBlocked, SpendWarning
+from tollway.producers.errors import CallBlocked, warn_of
 from tollway.producers.listeners import Listeners
 from tollway.producers.settings import OnStale
 
@@ -74,11 +73,19 @@ class Guard:
             self._warm.set()
         self.counts = Counts(max_keys=20, overflow=lambda _: "other")
 
-    def check(self, dimensions: dict[str, object]) -> None:
-        """Raises `CallBlocked`, warns `SpendWarning`, or returns: the hot path."""
+    def still_allows(self, edition: object) -> bool:
+        """Whether what nothing concerned under this edition of the decisions goes on so."""
+        return edition is self._index.edition and self._monotonic_s() < self._fresh_until_s
+
+    @property
+    def edition(self) -> object:
+        return self._index.edition
+
+    def check(self, dimensions: dict[str, object]) -> bool:
+        """Raises `CallBlocked`, warns `SpendWarning`, or returns: whether nothing concerns it."""
         if dimensions.get("workspace") != self.workspace:
             self.counts.add("other_workspace")
-            return
+            return False
         if self._wait_s:
             wait_s, self._wait_s = self._wait_s, 0.0
             self._warm.wait(wait_s)
@@ -87,6 +94,7 @@ class Guard:
             self._enforce(standing)
         if self._monotonic_s() >= self._fresh_until_s:
             self._check_unsure(dimensions)
+        return not standing
 
     def _enforce(self, standing: tuple[Standing, ...]) -> None:
         now_ms = self._now_ms()
@@ -192,8 +200,7 @@ def _warn_once(held: InForce) -> None:
         held.unsaid.pop()
     except IndexError:
         return
-    # The caller of meter.check(): above are _enforce, Guard.check and process.check.
-    warnings.warn(SpendWarning(_warned_text(held.decision), held.decision), stacklevel=5)
+    warn_of(held.decision, _warned_text(held.decision))
 
 
 def _blocked_text(decision: Decision) -> str:

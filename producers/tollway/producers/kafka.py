@@ -84,6 +84,8 @@ class KafkaOutbox:
         return 2 * len(self._producer) <= self._limit
 
     def queued(self) -> int:
+        # What librdkafka has to tell us, such as an error of a broker, counts in its queue as well.
+        self._producer.poll(0)
         return len(self._producer)
 
     def flush(self, timeout_s: float) -> int:

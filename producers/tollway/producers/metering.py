@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from tollway.producers.ambient import Fields
+from tollway.producers.ambient import Allowed, Fields
 from tollway.producers.counts import Counts
 from tollway.producers.errors import BadSettings
 from tollway.producers.guard import Guard, GuardState
@@ -82,6 +82,8 @@ class Metering:
         # Faults of ours that adapters met.
         self.faults: Counts[str] = Counts(max_keys=1, overflow=str)
         self.recorder = Recorder(self.defaults)
+        # What was found to be allowed outside of every `attribute`: see `process.check`.
+        self.allowed: Allowed = {}
         self.guard = guard
         if guard is None and wire is not None and settings.workspace is not None:
             self.guard = Guard(

@@ -1,19 +1,17 @@
 """The process's one metering: begun by `init` or by first use, and seen through forks and exits."""
 
-import atexit
 import logging
 import os
-import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from tollway.contract.subjects import DIMENSIONS
 from tollway.contract.usage import UsageEvent
-from tollway.producers.ambient import Fields, identified, run_books
+from tollway.producers.ambient import Fields, RunBooks, frame_of_check, identified, run_books
+from tollway.producers.dimensions import Dimensions, refuse_unknown
+from tollway.producers.ending import EXIT_FLUSH_S, mind_the_end
 from tollway.producers.errors import BadSettings, CallBlocked, SpendWarning
 from tollway.producers.hashes import Hashes
 from tollway.producers.listeners import Listeners, OnDecision
@@ -22,8 +20,6 @@ from tollway.producers.settings import OnStale, Settings, read_settings
 
 __all__ = [
     "CONNECTING_S",
-    "EXIT_FLUSH_S",
-    "Dimensions",
     "booked",
     "check",
     "check_fields",
@@ -32,6 +28,7 @@ __all__ = [
     "hashes",
     "init",
     "install",
+    "keep_books",
     "note_fault",
     "on_decision",
     "ready",
@@ -39,36 +36,24 @@ __all__ = [
     "stats",
 ]
 
-# How long the end of a process may wait for the broker.
-EXIT_FLUSH_S = 2.0
 # A fork sooner than this after the clients were opened waits until they have connected.
 CONNECTING_S = 1.0
 MAX_SAID = 100
+_DECIDED_ABOUT = frozenset({"workspace", *DIMENSIONS})
+# Questions of one place whose answer is kept.
+MAX_ALLOWED = 100
 
 _log = logging.getLogger("tollway")
-_dimensions = frozenset(DIMENSIONS)
 
 _metering: Metering | None = None
 # What the parent had when this process was forked from it, until the child's first use.
 _inherited: Metering | None = None
 _lock = threading.RLock()
 _listeners = Listeners()
+# Makes the books of a process without brokers, once somebody wants them; see `keep_books`.
+_new_books: Callable[[], RunBooks] | None = None
 # Kinds of our own faults that have been told.
 _said: set[str] = set()
-_sigterm_before: Callable[[int, FrameType | None], object] | signal.Handlers | None = None
-
-
-class Dimensions(TypedDict, total=False):
-    """What a call can be about; None says nothing."""
-
-    agent: str | None
-    session: str | None
-    connection: str | None
-    user: str | None
-    customer: str | None
-    provider: str | None
-    model: str | None
-    tool: str | None
 
 
 def init(
@@ -124,6 +109,22 @@ def hashes() -> Hashes:
     return (_metering or _begin()).hashes
 
 
+def keep_books(new_books: Callable[[], RunBooks]) -> RunBooks | None:
+    """Without brokers, from now on: the books of what is recorded in no session."""
+    global _new_books
+    with _lock:
+        _new_books = new_books
+        metering = _metering or _begin()
+        _open_books(metering)
+    return metering.recorder.books
+
+
+def _open_books(metering: Metering) -> None:
+    recorder = metering.recorder
+    if _new_books is not None and recorder.outbox is None and recorder.books is None:
+        recorder.books = _new_books()
+
+
 def default_agent() -> str | None:
     """The agent of the settings."""
     return (_metering or _begin()).settings.agent
@@ -140,13 +141,29 @@ def check(**dimensions: Unpack[Dimensions]) -> None:
 
     What is not named comes from `attribute(...)` around it, then from `init`.
     """
-    if dimensions and not _dimensions.issuperset(dimensions):
-        raise TypeError(f"check() knows the dimensions {', '.join(DIMENSIONS)} only")
-    check_fields(dimensions)
+    metering = _metering
+    if metering is not None and metering.guard is not None:
+        # Most calls were allowed a moment ago, here, and no decision has come since.
+        frame = frame_of_check()
+        allowed = metering.allowed if frame is None else frame.allowed
+        if allowed and (frame is None or frame.books is None):
+            try:
+                edition = allowed.get(tuple(dimensions.items()) if dimensions else ())
+            except TypeError:
+                # A value that cannot be hashed is no name of anything.
+                edition = None
+            if edition is not None and metering.guard.still_allows(edition):
+                return
+    if dimensions:
+        refuse_unknown(dimensions, "check")
+    check_fields(dimensions, keep=True)
 
 
-def check_fields(fields: Mapping[str, object]) -> None:
-    """As `check`, of an event's fields: those that are no dimensions are passed over."""
+def check_fields(fields: Mapping[str, object], *, keep: bool = False) -> None:
+    """As `check`, of an event's fields: those that are no dimensions are passed over.
+
+    `keep`: remembers that they are allowed, until a decision comes.
+    """
     metering = _metering or _begin()
     try:
         books = run_books()
@@ -156,12 +173,28 @@ def check_fields(fields: Mapping[str, object]) -> None:
         if guard is not None:
             call = identified(metering.defaults)
             if fields:
-                call = {**call, **{n: value for n, value in fields.items() if value is not None}}
-            guard.check(call)
+                # Of an event's fields no others: their values need not even be hashable.
+                named = {n: v for n, v in fields.items() if v is not None and n in _DECIDED_ABOUT}
+                call = {**call, **named}
+            edition = guard.edition
+            if guard.check(call) and keep:
+                _keep_allowed(metering, fields, edition)
     except (CallBlocked, SpendWarning):
         raise
     except Exception as error:  # noqa: BLE001 (a fault of ours must not stop the host's call)
         note_fault(error)
+
+
+def _keep_allowed(metering: Metering, fields: Mapping[str, object], edition: object) -> None:
+    frame = frame_of_check()
+    if frame is None:
+        kept = metering.allowed
+    else:
+        kept = frame.allowed if frame.allowed is not None else {}
+        frame.allowed = kept
+    if len(kept) >= MAX_ALLOWED:
+        kept.clear()
+    kept[tuple(fields.items())] = edition
 
 
 def _named(dimensions: Dimensions) -> dict[str, object]:
@@ -185,8 +218,7 @@ def on_decision(callback: OnDecision, **dimensions: Unpack[Dimensions]) -> Calla
     With dimensions, only for decisions that concern a call with just these. What stood before is
     not told: ask `check`.
     """
-    if not _dimensions.issuperset(dimensions):
-        raise TypeError(f"on_decision() knows the dimensions {', '.join(DIMENSIONS)} only")
+    refuse_unknown(dimensions, "on_decision")
     listeners = (_metering or _begin()).listeners
     return listeners.add(callback, _named(dimensions))
 
@@ -205,7 +237,8 @@ def install(metering: Metering | None) -> Metering | None:
 
 def _opened(settings: Settings) -> Metering:
     metering = Metering(settings, kafka_wire if settings.brokers else None, _listeners)
-    _mind_the_end(settings)
+    _open_books(metering)
+    mind_the_end(settings, _current)
     return metering
 
 
@@ -219,7 +252,7 @@ def _begin() -> Metering:
                 metering = _opened(read_settings({}, os.environ, Path.cwd()))
             else:
                 metering = _inherited.renewed()
-                _mind_the_end(metering.settings)
+                mind_the_end(metering.settings, _current)
         except BadSettings as error:
             _log.error("tollway meters nothing: %s", error)
             metering = Metering(Settings(), None, _listeners)
@@ -230,45 +263,8 @@ def _begin() -> Metering:
         return metering
 
 
-def _mind_the_end(settings: Settings) -> None:
-    """Sees to it that the end of the process flushes, however it ends short of a kill."""
-    global _sigterm_before
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
-    # A child of multiprocessing skips atexit, but runs these.
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
-        util.Finalize(None, _at_exit, exitpriority=0)
-    if not settings.sigterm or not settings.brokers:
-        return
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    # None belongs to somebody in C; who ignores the signal wants nothing to happen.
-    if before in {None, signal.SIG_IGN, _on_sigterm}:
-        return
-    _sigterm_before = before  # type: ignore[assignment]  # an int is SIG_DFL or SIG_IGN
-    signal.signal(signal.SIGTERM, _on_sigterm)
-
-
-def _on_sigterm(number: int, frame: FrameType | None) -> None:
-    if _metering is not None:
-        left = _metering.flush(EXIT_FLUSH_S)
-        if left:
-            _log.error("SIGTERM: %d usage events are not delivered", left)
-    if callable(_sigterm_before):
-        _sigterm_before(number, frame)
-        return
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def _at_exit() -> None:
-    if _metering is not None:
-        _metering.close(EXIT_FLUSH_S)
-        # The interpreter would free the clients, and so wait for their threads, which may never
-        # come to an end: one that connects, or that hangs as `_before_fork` says.
-        _metering.abandon()
+def _current() -> Metering | None:
+    return _metering
 
 
 def _before_fork() -> None:

@@ -1,23 +1,18 @@
 """`record`: makes a usage event of what the agent says, and counts exactly what gets lost."""
 
-import itertools
 import os
 import random
-import re
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 
 import msgspec
 
-from tollway.contract.moments import MalformedMoment, format_ms, parse_ms
-from tollway.contract.money import MalformedMoney, parse_usd
 from tollway.contract.usage import MAX_EVENT_BYTES, UsageEvent
 from tollway.producers.ambient import Fields, RunBooks, attributed, merge, run_books
 from tollway.producers.complaints import Complaints
 from tollway.producers.counts import Counts, numbers
+from tollway.producers.events import Invalid, event_of, now
 from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull, OutboxRefused
 from tollway.producers.watching import shown
 
@@ -32,11 +27,6 @@ UNATTRIBUTED = "unattributed"
 _NAME_LENGTH = 512
 
 _encode = msgspec.json.Encoder().encode
-_FIELDS = frozenset(UsageEvent.__struct_fields__)
-# msgspec's messages quote values in places; the path to the field never holds one.
-_PATH = re.compile(r"at `(\$[^`]*)`$")
-_MISSING = re.compile(r"missing required field `(\w+)`")
-
 # workspace, agent, reason
 LossKey = tuple[str, str, LossReason]
 
@@ -60,10 +50,6 @@ class _Producer:
     def __init__(self) -> None:
         self.id = os.urandom(8).hex()
         self.lanes: dict[str, _Lane] = {}
-
-
-class _Invalid(Exception):
-    """What was recorded is no usage event; the text names the field, never its value."""
 
 
 class Recorder:
@@ -115,7 +101,7 @@ class Recorder:
             self._lose(workspace, agent, "refused", str(error))
         except OutboxClosed:
             self._lose(workspace, agent, "shutdown", "the process is ending")
-        except _Invalid as error:
+        except Invalid as error:
             self._lose(workspace, agent, "invalid", str(error))
         except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
             self._lose(workspace, agent, "internal", type(error).__name__)
@@ -145,7 +131,7 @@ class Recorder:
 
     def _make(self, full: Fields, workspace: str) -> tuple[UsageEvent, bytes]:
         if not workspace:
-            raise _Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
+            raise Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
         lane = self._producer.lanes.get(workspace) or self._open_lane(workspace)
         # Taken even if the event is then lost: the worker sees the gap.
         full["producer"] = lane.producer
@@ -155,7 +141,7 @@ class Recorder:
         if "agent" not in full:
             # Visible as a row of its own; dropped it would be spend that nobody sees.
             full["agent"] = UNATTRIBUTED
-        return _event(full), lane.key
+        return event_of(full), lane.key
 
     def _send(self, event: UsageEvent, key: bytes, workspace: str) -> None:
         if self.outbox is None:
@@ -222,7 +208,7 @@ class Recorder:
             event = UsageEvent(
                 id=f"{self._random_bits(128):032x}",
                 producer=self._producer.id,
-                time=_now(),
+                time=now(),
                 kind="loss",
                 workspace=workspace,
                 agent=agent,
@@ -237,62 +223,3 @@ class Recorder:
 
 def _name(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= _NAME_LENGTH else ""
-
-
-def _now() -> str:
-    return format_ms(time.time_ns() // 1_000_000)
-
-
-def _event(full: Fields) -> UsageEvent:
-    if not full.keys() <= _FIELDS:
-        # Not ignored: a misspelt input_tokens would be spend that nobody sees.
-        unknown = sorted(name for name in full.keys() - _FIELDS if str(name).isidentifier())
-        named = ", ".join(name[:40] for name in itertools.islice(unknown, 5)) or "unnameable"
-        raise _Invalid(f"unknown field {named}; see tollway.contract.usage.UsageEvent")
-    try:
-        moment = full.get("time")
-        if moment is None:
-            full["time"] = _now()
-        elif isinstance(moment, str):
-            full["time"] = format_ms(parse_ms(moment))
-        cost = full.get("cost")
-        if isinstance(cost, str):
-            parse_usd(cost)
-        return msgspec.convert(full, UsageEvent)
-    except msgspec.ValidationError:
-        return _event_of_rich_values(full)
-    except MalformedMoment:
-        raise _Invalid("$.time: not RFC 3339 with a zone, 2026-01-31T12:00:00.000Z") from None
-    except MalformedMoney:
-        raise _Invalid('$.cost: not dollars as a decimal string, "0.0012"') from None
-
-
-def _event_of_rich_values(full: Fields) -> UsageEvent:
-    """The slow way, for a datetime, Decimal, UUID or enum among the fields."""
-    cost = full.get("cost")
-    if isinstance(cost, Decimal):
-        # Not str(): that has an exponent for small amounts.
-        full = {**full, "cost": f"{cost:f}"}
-    try:
-        plain = msgspec.to_builtins(full)
-        if isinstance(plain["time"], str):
-            plain["time"] = format_ms(parse_ms(plain["time"]))
-        if isinstance(plain.get("cost"), str):
-            parse_usd(plain["cost"])
-        return msgspec.convert(plain, UsageEvent)
-    except msgspec.ValidationError as error:
-        raise _Invalid(_which_field(str(error))) from None
-    except MalformedMoment:
-        raise _Invalid("$.time: a moment without a zone") from None
-    except MalformedMoney:
-        raise _Invalid('$.cost: not dollars as a decimal string, "0.0012"') from None
-    except (TypeError, ValueError):
-        raise _Invalid("a field holds an object that has no JSON form") from None
-
-
-def _which_field(message: str) -> str:
-    path = _PATH.search(message)
-    if path is not None:
-        return f"{path[1]}: of the wrong type or out of range"
-    missing = _MISSING.search(message)
-    return f"$.{missing[1]}: missing" if missing else "not a usage event"

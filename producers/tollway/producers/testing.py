@@ -10,6 +10,7 @@ from tollway.contract.subjects import Subject
 from tollway.contract.usage import UsageEvent
 from tollway.producers.guard import Guard
 from tollway.producers.listeners import Listeners
+from tollway.producers.local.norms import norms
 from tollway.producers.metering import Metering
 from tollway.producers.outbox import OutboxFull, Tail
 from tollway.producers.process import install
@@ -132,6 +133,7 @@ def metered(
     meter = Meter(Settings(workspace=workspace, agent=agent, on_stale=on_stale))
     before = install(meter.metering)
     try:
-        yield meter
+        with norms.forgotten():
+            yield meter
     finally:
         install(before)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple, Protocol, cast
 
+from tollway.producers import process
+from tollway.producers.ambient import RunBooks
+
 __all__ = ["ADAPTERS", "Adapter", "Attached", "Detach", "instrument", "uninstrument"]
 
 # Takes an adapter off again: everything is as it was before.
@@ -84,7 +87,17 @@ def instrument(*names: str) -> list[Attached]:
                 if names:
                     raise
                 _log.warning("tollway cannot attach to %s: %s", name, type(error).__name__)
-        return [attached for attached, _ in _attached.values()]
+        attached = [each for each, _ in _attached.values()]
+    # So that `meter.report()` knows from the first call on what a process without brokers spends.
+    process.keep_books(_process_books)
+    return attached
+
+
+def _process_books() -> RunBooks:
+    # Here, because prices are 10 MB and a third of a second: a fleet's process does without.
+    from tollway.producers.local.opening import process_books
+
+    return process_books()
 
 
 def uninstrument(*names: str) -> None:

@@ -15,59 +15,34 @@ from tollway.contract.control import Cause, Decision
 from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd, parse_usd
 from tollway.contract.usage import UsageEvent
-from tollway.domain.detectors import Norm, Profile, RunWatch, Sighting, finish, observe, profile_of
+from tollway.domain.detectors import Profile, RunWatch, finish, observe, profile_of
 from tollway.domain.usage import Usage
-from tollway.producers.errors import CallBlocked
+from tollway.producers.errors import CallBlocked, warn_of
 from tollway.producers.local.limits import Limits
+from tollway.producers.local.norms import norms
+from tollway.producers.local.notices import (
+    HARD_PERCENT,
+    Booked,
+    Entry,
+    Notice,
+    limit_notice,
+    no_price,
+    sighting_notice,
+)
 from tollway.producers.local.prices import prices
 
-__all__ = ["MAX_LISTED", "Booked", "Books", "Entry", "Notice", "Unpriced"]
+__all__ = ["MAX_LISTED", "MAX_NAMES", "Books", "Unpriced"]
 
 # Events that a report lists one by one, and whose ids are remembered; totals are of all.
 MAX_LISTED: Final = 10_000
 MAX_REMEMBERED: Final = 100_000
-MAX_NORMS: Final = 1_000
-_HARD: Final = 100
+# Models and tools that a report lists by name; what is beyond is told together.
+MAX_NAMES: Final = 1_000
+_BEYOND: Final = "others"
 
 # How an event without a price counts against the session's budget: not at all until it has one,
 # or at its provider's dearest rates.
 Unpriced = Literal["pending", "conservative"]
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to tell: a limit that was reached, or what a detector saw."""
-
-    # `soft_limit`, `hard_limit`, `unpriced` or the name of a detector.
-    type: str
-    level: Literal["warn", "block"]
-    message: str
-    evidence: dict[str, str] = {}
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as a report lists it. `cost_pico` None: it has no price."""
-
-    id: str
-    time: str
-    kind: str
-    session: str
-    provider: str
-    model: str
-    tool: str
-    cost_pico: int | None
-    input_tokens: int
-    output_tokens: int
-    status: str
-    usage_missing: bool
-
-
-class Booked(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event: what it cost and what there is to say about it."""
-
-    entry: Entry
-    notices: tuple[Notice, ...] = ()
-    # Whether the same call was booked before, by another adapter.
-    duplicate: bool = False
 
 
 class Books:
@@ -99,6 +74,8 @@ class Books:
         # Those that were told of, so that each is once.
         self._unpriced_models: set[str] = set()
         self.blocked: Notice | None = None
+        # How the run ended; None while it goes on, or where nobody said.
+        self.success: bool | None = None
         self._seen: OrderedDict[tuple[str, str], Booked] = OrderedDict()
         self._root: Books = self if parent is None else parent._root
         self._lock = threading.RLock()
@@ -138,9 +115,9 @@ class Books:
                 counted = prices.ceiling(usage) or 0
             self._add_up(usage, counted, said)
             sightings = observe(
-                self.watch, self.profile, _norm(self.agent), usage, _now_ms(), counted, window
+                self.watch, self.profile, norms.of(self.agent), usage, _now_ms(), counted, window
             )
-            said.extend((self, _notice(sighting)) for sighting in sightings or ())
+            said.extend((self, sighting_notice(sighting)) for sighting in sightings or ())
             booked = self._keep(key, usage, cost, tuple(notice for _, notice in said))
         for books, notice in said:
             books.say(notice)
@@ -152,9 +129,9 @@ class Books:
         priced = prices.price(usage)
         if priced.pico is None:
             self.unpriced_events += 1
-            if usage.model not in self._unpriced_models:
+            if len(self._unpriced_models) < MAX_NAMES and usage.model not in self._unpriced_models:
                 self._unpriced_models.add(usage.model)
-                said.append((self, _no_price(usage)))
+                said.append((self, no_price(usage)))
         return priced.pico, priced.context_window
 
     def _add_up(self, usage: Usage, counted: int, said: list[tuple["Books", Notice]]) -> None:
@@ -162,8 +139,10 @@ class Books:
         tokens = usage.input_tokens + usage.output_tokens
         for books in self.lineage():
             for percent in books.limits.add(counted, tokens, calls, _now_ms()):
-                said.append((books, _limit_notice(books, percent)))
+                said.append((books, limit_notice(books.session, books.limits, percent)))
             name = usage.tool if usage.kind == "tool" else usage.model
+            if len(books.totals) >= MAX_NAMES and (usage.kind, name) not in books.totals:
+                name = _BEYOND
             sums = books.totals.setdefault((usage.kind, name), [0, 0])
             sums[0] += counted
             sums[1] += calls
@@ -205,13 +184,25 @@ class Books:
             self.on_notice(notice)
 
     def check(self) -> None:
-        """Raises `CallBlocked` where the session or a parent of it must not go on."""
+        """Raises `CallBlocked` where the session or a parent of it must not go on; warns once of a
+        soft limit."""
         for books in self.lineage():
             if books.blocked is not None:
                 raise books.refusal(books.blocked)
             left = books.limits.left_pico()
             if left is not None and left <= 0:
-                raise books.refusal(_limit_notice(books, _HARD))
+                raise books.refusal(limit_notice(books.session, books.limits, HARD_PERCENT))
+        for books in self.lineage():
+            said, books.unsaid = books.unsaid, None
+            if said is not None:
+                warn_of(books.decision(said), said.message)
+
+    def stop(self) -> None:
+        """As `check`, after a call: what reaches a limit exactly was still allowed."""
+        for books in self.lineage():
+            left = books.limits.left_pico()
+            if books.blocked is not None or (left is not None and left < 0):
+                books.check()
 
     def would_exceed(self, cost_pico: int) -> bool:
         """Whether spending this would go over the limit of the session or of a parent."""
@@ -253,58 +244,11 @@ class Books:
             issued_at=format_ms(_now_ms()),
         )
 
-    def end(self) -> None:
+    def end(self, success: bool | None) -> None:
         """The run is over: what it cost is one more of what the agent's runs usually cost."""
         with self.lock:
-            finish(self.watch, _norm(self.agent))
-
-
-def _limit_notice(books: Books, percent: int) -> Notice:
-    limits = books.limits
-    spent, limit = format_usd(limits.spent_pico), format_usd(limits.hard_pico())
-    over = limits.spent_pico > limits.hard_pico()
-    hard = percent >= _HARD
-    how = "over" if over else "at" if hard else f"at {percent} % of"
-    return Notice(
-        type="hard_limit" if hard else "soft_limit",
-        level="block" if hard else "warn",
-        message=f"session {books.session!r} has spent ${spent}, {how} its limit of ${limit}",
-        evidence={"spent": spent, "limit": limit, "state": "exceeded" if over else "exhausted"}
-        if hard
-        else {"spent": spent, "limit": limit, "percent": str(percent)},
-    )
-
-
-def _notice(sighting: Sighting) -> Notice:
-    return Notice(
-        type=sighting.detector,
-        level=sighting.level,
-        message=sighting.message,
-        evidence=sighting.evidence,
-    )
-
-
-def _no_price(usage: Usage) -> Notice:
-    whose = f" of provider {usage.provider!r}" if usage.provider else ""
-    return Notice(
-        type="unpriced",
-        level="warn",
-        message=f"model {usage.model!r}{whose} has no price: its calls are not in what was spent",
-        evidence={"model": usage.model, "provider": usage.provider},
-    )
-
-
-_norms: OrderedDict[str, Norm] = OrderedDict()
-
-
-def _norm(agent: str) -> Norm:
-    """What runs of an agent usually cost in this process; the longest unused leave."""
-    norm = _norms.get(agent)
-    if norm is None:
-        norm = _norms[agent] = Norm()
-        if len(_norms) > MAX_NORMS:
-            _norms.popitem(last=False)
-    return norm
+            self.success = success
+            finish(self.watch, norms.of(self.agent))
 
 
 def _now_ms() -> int:

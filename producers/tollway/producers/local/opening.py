@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Literal, Unpack
 
 from tollway.contract.command import DetectorParameters, Policy
-from tollway.contract.money import format_usd
+from tollway.domain.detectors import DETECTORS
 from tollway.producers import process
 from tollway.producers.ambient import Fields, run_books
 from tollway.producers.amounts import Amount, amount_pico, usd
@@ -17,7 +17,7 @@ from tollway.producers.local.session import Hooks, Session
 from tollway.producers.recorder import UNATTRIBUTED
 from tollway.producers.tools import Cost, Tracked, toll
 
-__all__ = ["report", "session", "set_price", "track_tool"]
+__all__ = ["process_books", "report", "session", "set_price", "track_tool"]
 
 
 class Options(Hooks, total=False):
@@ -58,12 +58,14 @@ def session(
         raise TypeError(f"session() does not know {', '.join(sorted(unknown))}; it knows {known}")
     name = session or uuid.uuid4().hex
     whose = agent or process.default_agent() or UNATTRIBUTED
+    # Without the budget: the limit is what tells of it, `hard_limit`, once and exactly.
     policy = Policy(
         profile=options.get("profile", "production"),
         detectors=options.get("detectors", DetectorParameters()),
-        run_budget_usd=None if budget is None else format_usd(amount_pico(budget, "budget")),
     )
     limits = Limits(name, budget, soft, reserve)
+    # Here, not at the first call: the first list of prices in a process takes a third of a second.
+    prices.book()
     books = Books(name, whose, limits, policy, unpriced=options.get("unpriced", "pending"))
     fields: Fields = {"session": name, "agent": whose}
     for each in _ATTRIBUTION:
@@ -84,14 +86,25 @@ def track_tool(
 
 
 def report() -> Report:
-    """What the session around this has spent; outside of one, what the process has, where it works
-    without brokers. Raises `RuntimeError` where there is neither."""
-    books = run_books()
+    """What the session around this has spent. Outside of sessions, and without brokers: what the
+    process has spent in none, since `instrument()` or the first call of this.
+
+    Raises `RuntimeError` outside of a session with brokers: the workspace's books are the worker's.
+    """
+    books = run_books() or process.keep_books(process_books)
     if isinstance(books, Books):
         return report_of(books)
     raise RuntimeError(
         "no session runs here; use `with meter.session(...)`, or ask the api what a workspace spent"
     )
+
+
+def process_books() -> Books:
+    """Of what runs in no session: priced and added up. Nothing is detected in it or stopped: it is
+    many runs at once."""
+    prices.book()
+    policy = Policy(detectors=DetectorParameters(off=list(DETECTORS)))
+    return Books("", UNATTRIBUTED, Limits("", None, 1.0, 0.0), policy)
 
 
 def set_price(

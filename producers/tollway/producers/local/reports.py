@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import TypedDict
 
 from tollway.producers.amounts import usd
-from tollway.producers.local.books import Books, Entry, Notice
+from tollway.producers.local.books import Books
+from tollway.producers.local.notices import Entry, Notice
 
 __all__ = ["Report", "report_of", "state_of"]
 
@@ -59,6 +60,8 @@ class Report(TypedDict):
     duration_seconds: float
     # `hard_limit`, or the detector that stopped it; None where nothing did.
     terminated_by: str | None
+    # How the run ended; None while it goes on, or where nobody said.
+    success: bool | None
     unpriced_events: int
     # Events whose usage the provider never said: what they cost is a lower bound.
     usage_missing: int
@@ -93,6 +96,7 @@ def report_of(books: Books) -> Report:
             breakdown={"llm": _part(books, "llm"), "tools": _part(books, "tool")},
             duration_seconds=(time.time_ns() // 1_000_000 - books.began_ms) / 1000,
             terminated_by=_stopped_by(books),
+            success=books.success,
             unpriced_events=books.unpriced_events,
             usage_missing=sum(entry.usage_missing for entry in entries),
             events=[_line(entry) for entry in entries],

@@ -5,29 +5,36 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from types import TracebackType
-from typing import Generic, Self, TypedDict, TypeVar, Unpack
+from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack
 
 from tollway.contract.control import Decision
 from tollway.contract.money import format_usd
 from tollway.producers import process
 from tollway.producers.ambient import Attribution, Fields
 from tollway.producers.amounts import Amount, amount_pico, usd
-from tollway.producers.calls import Asked, Call, begin
+from tollway.producers.calls import Asked, Call, begin, safely
 from tollway.producers.carrying import carried
 from tollway.producers.errors import CallBlocked
-from tollway.producers.local.books import Booked, Books, Notice
+from tollway.producers.local.books import Books
 from tollway.producers.local.limits import Limits
-from tollway.producers.local.reports import Report, State, Warned, report_of, state_of, warned
+from tollway.producers.local.notices import Booked, Notice
+from tollway.producers.local.reports import Report, State, report_of, state_of
+from tollway.producers.local.wrapped import Wrapped
 from tollway.producers.responses import usage_of
 from tollway.producers.streams import MeteredAsyncStream, MeteredStream
 from tollway.producers.tools import Cost, Tracked, toll
 
-__all__ = ["Hooks", "Session", "Wrapped"]
+__all__ = ["Hooks", "Session"]
 
 Answer = TypeVar("Answer")
 OnNotice = Callable[["Session", Notice], object]
 
 _log = logging.getLogger("tollway")
+_HOOK_OF: Final[dict[str, Literal["on_soft_limit", "on_hard_limit", "on_loop_detected"]]] = {
+    "soft_limit": "on_soft_limit",
+    "hard_limit": "on_hard_limit",
+    "retry_loop": "on_loop_detected",
+}
 
 
 class Hooks(TypedDict, total=False):
@@ -39,24 +46,6 @@ class Hooks(TypedDict, total=False):
     on_loop_detected: OnNotice | None
     # With each decision about the session, the worker's too.
     on_decision: Callable[[Decision], object] | None
-
-
-class Wrapped(Generic[Answer]):
-    """A response and what it cost. `cost` None: it has no price."""
-
-    __slots__ = ("cost", "duplicate", "remaining", "response", "spent", "warnings")
-
-    def __init__(self, response: Answer, booked: Booked | None, books: Books) -> None:
-        self.response = response
-        pico = None if booked is None else booked.entry.cost_pico
-        self.cost: Decimal | None = None if pico is None else usd(pico)
-        self.spent: Decimal = usd(books.limits.spent_pico)
-        left = books.left_pico()
-        self.remaining: Decimal | None = None if left is None else usd(max(0, left))
-        notices = () if booked is None else booked.notices
-        self.warnings: list[Warned] = [warned(notice) for notice in notices]
-        # It was counted when an instrumented client made the call.
-        self.duplicate: bool = booked is not None and booked.duplicate
 
 
 class Session:
@@ -146,7 +135,7 @@ class Session:
                 "status": "ok" if success is not False else "error",
             }
         )
-        self._books.end()
+        self._books.end(success)
 
     def check(self, *, model: str | None = None, tool: str | None = None) -> None:
         """Raises `CallBlocked` where the session must not go on; may warn `SpendWarning`."""
@@ -161,8 +150,10 @@ class Session:
         Raises `CallBlocked` once the session is over its limit, or a detector stopped it: then the
         exception's `result` is the response, which is paid for.
         """
-        usage = usage_of(response, provider=provider, api=api)
-        booked = self._record(usage.fields())
+        booked: Booked | None = None
+        with safely():
+            usage = usage_of(response, provider=provider, api=api)
+            booked = self._record(usage.fields())
         wrapped = Wrapped(response, booked, self._books)
         self._stop(response)
         return wrapped
@@ -201,19 +192,21 @@ class Session:
     ) -> Answer:
         """Counts a call of a tool that has been made, and gives its result back.
 
-        Raises `CallBlocked` as `wrap` does.
+        Raises `CallBlocked` as `wrap` does, and `ValueError` for a cost that is no amount.
         """
-        hashes = process.hashes()
-        self._record(
-            {
-                "kind": "tool",
-                "tool": tool or None,
-                "connection": connection,
-                "args_hash": None if arguments is None else hashes.of(arguments),
-                **hashes.result_fields(result),
-                "cost": format_usd(amount_pico(cost, "cost")),
-            }
-        )
+        usd_text = format_usd(amount_pico(cost, "cost"))
+        with safely():
+            hashes = process.hashes()
+            self._record(
+                {
+                    "kind": "tool",
+                    "tool": tool or None,
+                    "connection": connection,
+                    "args_hash": None if arguments is None else hashes.of(arguments),
+                    **hashes.result_fields(result),
+                    "cost": usd_text,
+                }
+            )
         self._stop(result)
         return result
 
@@ -295,24 +288,15 @@ class Session:
         return booked if isinstance(booked, Booked) else None
 
     def _stop(self, result: object) -> None:
-        """Raises where the session is over its limit by now, or a detector stopped it."""
-        for books in self._books.lineage():
-            left = books.limits.left_pico()
-            if books.blocked is not None or (left is not None and left < 0):
-                try:
-                    books.check()
-                except CallBlocked as blocked:
-                    blocked.result = result
-                    raise
+        try:
+            self._books.stop()
+        except CallBlocked as blocked:
+            blocked.result = result
+            raise
 
     def _notice(self, notice: Notice) -> None:
-        hook: OnNotice | None = None
-        if notice.type == "soft_limit":
-            hook = self._hooks.get("on_soft_limit")
-        elif notice.type == "hard_limit":
-            hook = self._hooks.get("on_hard_limit")
-        elif notice.type == "retry_loop":
-            hook = self._hooks.get("on_loop_detected")
+        name = _HOOK_OF.get(notice.type)
+        hook = None if name is None else self._hooks.get(name)
         on_decision = self._hooks.get("on_decision")
         try:
             if hook is not None:

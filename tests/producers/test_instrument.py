@@ -1,0 +1,107 @@
+"""`instrument()` attaches once, says to what, and is undone without a trace."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from tollway import meter
+from tollway.producers.adapters.attaching import ADAPTERS
+from tollway.producers.adapters.patching import Patches
+from tollway.producers.testing import Meter, metered
+
+
+@pytest.fixture(autouse=True)
+def metering() -> Iterator[Meter]:
+    with metered(workspace="acme", agent="bot") as running:
+        yield running
+        meter.uninstrument()
+
+
+def test_an_unknown_name_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=r"opneai; there are openai, anthropic"):
+        meter.instrument("opneai")
+
+
+def test_what_is_named_and_not_installed_is_an_import_error() -> None:
+    absent = next(name for name in ADAPTERS if not _installed(name))
+    with pytest.raises(ImportError):
+        meter.instrument(absent)
+
+
+def _installed(name: str) -> bool:
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(ADAPTERS[name].framework) is not None
+    except ImportError:
+        return False
+
+
+def test_twice_is_once_and_taken_off_everything_is_as_before() -> None:
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    meter.instrument("threading")
+    attached = meter.instrument("threading")
+
+    assert [each.name for each in attached] == ["threading"]
+    assert threading.Thread.start is not start
+    meter.uninstrument("threading")
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == (start, submit)
+
+
+def test_threads_and_pools_go_on_in_the_session_that_started_them() -> None:
+    meter.instrument("threading")
+
+    def spend() -> None:
+        meter.record(kind="tool", tool="t", cost="0.01")
+
+    with meter.session("1") as s:
+        thread = threading.Thread(target=spend)
+        thread.start()
+        thread.join()
+        with ThreadPoolExecutor(2) as pool:
+            for future in [pool.submit(spend) for _ in range(10)]:
+                future.result()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(spend).result()
+
+    assert s.spent == Decimal("0.11")
+
+
+def test_a_threads_own_run_and_arguments_are_what_runs() -> None:
+    meter.instrument("threading")
+    ran: list[object] = []
+
+    class Own(threading.Thread):
+        def run(self) -> None:
+            ran.append("own")
+
+    with meter.session("1"):
+        for thread in (Own(), threading.Thread(target=ran.append, args=("target",))):
+            thread.start()
+            thread.join()
+
+    assert ran == ["own", "target"]
+
+
+def test_a_patch_that_somebody_else_has_covered_stays_under_it() -> None:
+    class Owner:
+        def call(self) -> str:
+            return "original"
+
+    patches = Patches()
+    patches.wrap(Owner, "call", lambda original: lambda self: f"ours of {original(self)}")
+    ours = Owner.call
+    Owner.call = lambda self: f"theirs of {ours(self)}"  # type: ignore[method-assign]  # as others do
+    patches.undo()
+
+    assert Owner().call() == "theirs of ours of original"
+
+
+def test_a_framework_of_another_version_is_told_by_the_name_it_lacks() -> None:
+    class Owner: ...
+
+    with pytest.raises(AttributeError, match="call"):
+        Patches().wrap(Owner, "call", lambda original: original)
