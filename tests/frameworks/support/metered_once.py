@@ -2,7 +2,7 @@
 
 import functools
 import time
-from typing import Final
+from typing import Any, Final
 
 from recordings import Recording
 from tollway.contract.usage import UsageEvent
@@ -58,7 +58,7 @@ def cost_pico(event: UsageEvent) -> int:
     return rates.cost_pico(Usage(event))
 
 
-def _counts(recorded: Recording) -> dict[str, int]:
+def _counts(recorded: Recording) -> dict[str, Any]:
     return {field: getattr(recorded.expected, part) or 0 for part, field in _PARTS.items()}
 
 

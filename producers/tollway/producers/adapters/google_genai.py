@@ -57,12 +57,13 @@ def wrap(client: Client) -> Client:
     """Meters this client alone: ``client = wrap(genai.Client())``."""
     inner: Sdks = client._api_client  # type: ignore[attr-defined]  # of google.genai.Client
     if not getattr(inner, "_tollway_wrapped", False):
-        inner.__class__ = _wrapped(type(inner))
+        kind: Sdks = type(inner)
+        inner.__class__ = _wrapped(kind)
     return client
 
 
 @functools.cache
-def _wrapped(kind: type[Any]) -> type[Any]:
+def _wrapped(kind: Sdks) -> type[Any]:
     # Looked up at each call: the class may be instrumented, or no longer, by then.
     def later(name: str) -> Callable[..., Any]:
         return lambda client, *args, **more: getattr(kind, name)(client, *args, **more)

@@ -160,18 +160,21 @@ def watch(response: Any, body: Body) -> None:  # noqa: ANN401 (httpx's or httpx2
     would make a circle, and only the garbage collector would notice that it was dropped.
     """
     response._tollway = _Passing(body)
-    response.__class__ = _watched(type(response))
+    kind: Any = type(response)
+    response.__class__ = _watched(kind)
 
 
 @functools.cache
-def _watched(kind: type[Any]) -> type[Any]:
+def _watched(kind: Any) -> type[Any]:  # noqa: ANN401 (a class of httpx)
     """A class as `kind`, whose responses are seen."""
 
     def iter_bytes(response: Any, *args: object, **more: object) -> Iterator[bytes]:  # noqa: ANN401 (httpx's)
-        return response._tollway.sync(kind.iter_bytes(response, *args, **more))
+        passing: _Passing = response._tollway
+        return passing.sync(kind.iter_bytes(response, *args, **more))
 
     def aiter_bytes(response: Any, *args: object, **more: object) -> AsyncIterator[bytes]:  # noqa: ANN401 (httpx's)
-        return response._tollway.asynchronous(kind.aiter_bytes(response, *args, **more))
+        passing: _Passing = response._tollway
+        return passing.asynchronous(kind.aiter_bytes(response, *args, **more))
 
     def close(response: Any) -> None:  # noqa: ANN401 (httpx's)
         response._tollway.close()

@@ -127,12 +127,14 @@ def attach_to(sdk: Sdk, clients: Iterable[type[Any]]) -> Detach:
 def wrap_client(sdk: Sdk, client: Sdks) -> Sdks:
     """Meters this client, and those that `with_options` makes of it, and no other."""
     if not getattr(client, "_tollway_wrapped", False):
-        client.__class__ = _wrapped(sdk, type(client))
+        keyed: Sdks = sdk
+        kind: Sdks = type(client)
+        client.__class__ = _wrapped(keyed, kind)
     return client
 
 
 @functools.cache
-def _wrapped(sdk: Sdk, kind: type[Any]) -> type[Any]:
+def _wrapped(sdk: Sdks, kind: Sdks) -> type[Any]:
     # Looked up at each call: the class may be instrumented, or no longer, by then.
     def later(name: str) -> Callable[..., Any]:
         return lambda client, *args, **more: getattr(kind, name)(client, *args, **more)

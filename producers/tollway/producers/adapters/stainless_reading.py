@@ -1,6 +1,5 @@
 """What can be read of the requests and results of the SDKs of OpenAI and Anthropic."""
 
-import functools
 from typing import Any, Final, TypeVar
 
 from tollway.producers.adapters.hosts import provider_at
@@ -27,6 +26,7 @@ Sdks = Any
 
 def open_response(result: Sdks) -> Sdks:
     """The HTTP response of a stream or of a raw result, while its body is still to come."""
+    held: Sdks
     for held in (result, getattr(result, "http_response", None), getattr(result, "response", None)):
         # The SDK's own responses have some of a response's attributes, but not this.
         if hasattr(held, "is_stream_consumed"):
@@ -67,17 +67,12 @@ def body_of(options: Sdks) -> dict[str, Any]:
 
 def provider_of(client: Sdks, by_class: dict[str, str]) -> str:
     """By the client's class, else by where it asks; "" where neither tells."""
-    named = _by_class(type(client), tuple(by_class.items()))
-    if named:
-        return named
+    for kind in type(client).__mro__:
+        named = by_class.get(kind.__name__)
+        if named is not None:
+            return named
     url = client.base_url
     return provider_at(url.host, url.port)
-
-
-@functools.cache
-def _by_class(kind: type[Any], by_class: tuple[tuple[str, str], ...]) -> str:
-    names = {each.__name__ for each in kind.__mro__}
-    return next((provider for name, provider in by_class if name in names), "")
 
 
 def path_of(options: Sdks) -> str:
