@@ -160,7 +160,7 @@ def test_a_workspace_of_another_partition_is_sent_on_as_it_came() -> None:
     home = partition_of("acme", 12)
     value = event(cost="1")
     log = Log(partition=(home + 1) % 12, partitions=12).send(value)
-    assert log.misrouted == [("acme", value)]
+    assert log.misrouted == [("acme", value, None)]
     assert (log.charges(), log.close().books.counts()["misrouted"]) == ([], 1)
     assert log.books.of("spend") == []
 

@@ -29,7 +29,7 @@ def test_a_ledger_that_dies_anywhere_goes_on_as_if_it_had_not(tmp_path: Path) ->
     for line in read_log(path):
         key, seen = line.key.encode(), len(usage[line.partition])
         if line.topic == "usage":
-            record = LogRecord(seen, key, line.value, line.stamp_ms)
+            record = LogRecord(seen, key, line.value, line.stamp_ms, dict(line.headers or {}))
             usage[line.partition].append(record)
         else:
             record = LogRecord(len(commands[line.partition]), key, line.value, line.stamp_ms)

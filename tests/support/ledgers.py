@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,7 @@ from tollway.domain.commanding import obey
 from tollway.domain.ledger import Ledger
 from tollway.domain.prices import Catalogue, PriceBook
 from tollway.domain.prices.listing import Condition, ListedModel, Listing, PriceSet
+from tollway.domain.records import Headers, Stray
 from tollway.domain.restoring import restore
 
 __all__ = [
@@ -30,8 +32,10 @@ __all__ = [
     "MINUTE",
     "T0",
     "Books",
+    "Given",
     "Log",
     "budget",
+    "charges_of",
     "command",
     "event",
     "money",
@@ -66,6 +70,11 @@ def money(text: str) -> int:
     return parse_usd(text)
 
 
+def charges_of(packs: Iterable[bytes]) -> list[Charge]:
+    """The charges in what a ledger or a topic holds of them."""
+    return [_charge(line) for line in b"".join(packs).splitlines()]
+
+
 _COUNT = iter(range(10**9))
 
 
@@ -93,6 +102,16 @@ def command(kind: str, **fields: object) -> bytes:
         "actor": "ann",
     }
     return json.dumps(document | fields).encode()
+
+
+class Given(NamedTuple):
+    """A record with headers, as a client hands them over."""
+
+    value: bytes | None
+    beside: Headers | None = None
+
+    def headers(self) -> Headers | None:
+        return self.beside
 
 
 class Books:
@@ -186,15 +205,19 @@ class Log:
         self.lines: list[str | bytes] = []
         self.verdicts: list[Decision | Finding] = []
         self.letters: list[DeadLetter] = []
-        self.misrouted: list[tuple[str, bytes]] = []
+        self.misrouted: list[Stray] = []
 
     def send(self, *values: bytes | None, at: int | None = None) -> "Log":
         """Applies records as one chunk, appended at log time `at`."""
+        return self.send_given(*map(Given, values), at=at)
+
+    def send_given(self, *records: Given, at: int | None = None) -> "Log":
         if at is not None:
             self.now = at
-        offsets = list(range(self.offset, self.offset + len(values)))
-        self.offset += len(values)
-        self.ledger.apply(values, [b"key"] * len(values), offsets, [self.now] * len(values))
+        offsets = list(range(self.offset, self.offset + len(records)))
+        self.offset += len(records)
+        values, many = [record.value for record in records], len(records)
+        self.ledger.apply(values, [b"key"] * many, offsets, [self.now] * many, records)
         return self._take()
 
     def spend(self, cost: str, at: int | None = None, **fields: object) -> "Log":

@@ -115,7 +115,7 @@ class _Reader:
 
     def event(self, line: LogLine) -> None:
         assert line.value is not None
-        event = self.decode(line.value)
+        event = self.decode(line.plain or line.value)
         self.expected.misrouted += line.partition != partition_of(event.workspace, PARTITIONS)
         log_ms = self.log_ms[line.partition]
         key = (event.workspace, event.source or "", event.id)

@@ -12,6 +12,7 @@ from tollway.contract.ledger_entries import FingerprintsEntry, LedgerEntry
 from tollway.domain.commanding import obey
 from tollway.domain.ledger import Ledger
 from tollway.domain.prices import Catalogue, PriceBook
+from tollway.domain.records import Headers
 from tollway.domain.restoring import restore
 
 __all__ = ["Crashing", "Life", "LogRecord", "State", "Written", "entries", "plain_state", "replay"]
@@ -29,6 +30,10 @@ class LogRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     stamp_ms: int
+    beside: Headers | None = None
+
+    def headers(self) -> Headers | None:
+        return self.beside
 
 
 @dataclass
@@ -74,6 +79,7 @@ def _apply(ledger: Ledger, records: list[LogRecord]) -> None:
         [record.key for record in records],
         [record.offset for record in records],
         [record.stamp_ms for record in records],
+        records,
     )
 
 

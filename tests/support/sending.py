@@ -51,6 +51,7 @@ class Sender:
                     line.partition,
                     on_delivery=self._delivered,
                     timestamp=stamp_ms,
+                    headers=dict(line.headers) if line.headers else None,
                 )
             except BufferError:
                 self.poll(_POLL_S)

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from sending import Sent
 from tollway.contract.control import Heartbeat
 from tollway.contract.topics import CONTROL
+from tollway.domain.records import Headers
 
 __all__ = ["Ends", "Heartbeats", "Read", "Topics", "committed_ends"]
 
@@ -95,6 +96,7 @@ class Read(NamedTuple):
     key: bytes | None
     value: bytes | None
     stamp_ms: int
+    headers: Headers | None
 
 
 # The offset after the last record or mark of each (topic, partition).
@@ -121,7 +123,8 @@ class Topics:
             if error is not None:
                 self.ends[(topic, partition)] = offset
                 return
-            yield Read(offset, _raw(message.key()), _raw(message.value()), message.timestamp()[1])
+            key, value = _raw(message.key()), _raw(message.value())
+            yield Read(offset, key, value, message.timestamp()[1], message.headers())
 
     def close(self) -> None:
         for consumer in self._consumers.values():

@@ -19,6 +19,7 @@ from tollway.contract.topics import partition_of
 from workload_bad import bad_values
 from workload_commands import head_commands, later_commands
 from workload_events import Event, dressed, outcome, share
+from workload_wrapped import wrapped
 
 __all__ = [
     "LogLine",
@@ -69,7 +70,10 @@ class Plan:
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record to send. `dead` is the reason of the dead letter it must become."""
+    """One record to send. `dead` is the reason of the dead letter it must become.
+
+    `plain` is the usage event of a CloudEvent by itself, for who reads the log by hand.
+    """
 
     topic: Literal["usage", "commands"]
     partition: int
@@ -77,6 +81,8 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: bytes | None
     stamp_ms: int
     dead: str = ""
+    headers: dict[str, str] | None = None
+    plain: bytes | None = None
 
 
 def end_for(seed: int) -> int:
@@ -248,12 +254,16 @@ def _sendings(plan: Plan, events: list[tuple[int, Event]], rng: random.Random) -
 
 def _usage(event: Event, stamp_ms: int) -> LogLine:
     workspace = str(event["workspace"])
+    plain = json.dumps(event, ensure_ascii=False).encode()
+    value, headers = wrapped(event, plain)
     return LogLine(
         topic="usage",
         partition=partition_of(workspace, _PARTITIONS),
         key=workspace,
-        value=json.dumps(event, ensure_ascii=False).encode(),
+        value=value,
         stamp_ms=stamp_ms,
+        headers=headers,
+        plain=None if headers is None else plain,
     )
 
 
@@ -284,5 +294,5 @@ def _mixed(
             yield from _commands(due[at], plan, line.stamp_ms)
         if at % every == every - 1:
             value, reason = next(bad)
-            yield msgspec.structs.replace(line, value=value, dead=reason)
+            yield msgspec.structs.replace(line, value=value, dead=reason, headers=None)
         yield line

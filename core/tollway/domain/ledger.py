@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tollway.contract.control import Decision, Finding
-from tollway.contract.deadletter import DeadLetter, Reason, dead_letter
+from tollway.contract.deadletter import DeadLetter, dead_letter
 from tollway.contract.ledger_entries import LedgerEntry, PositionEntry
 from tollway.contract.moments import canonical_ms, format_ms
 from tollway.contract.topics import USAGE, partition_of
@@ -16,11 +16,14 @@ from tollway.contract.usage import UsageEvent
 from tollway.domain.booking import Booker
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines
+from tollway.domain.cloudevents import envelope_of, unwrap
+from tollway.domain.counting import COUNTS, count_odd
 from tollway.domain.dedup import Fingerprints, Producer, fingerprint
 from tollway.domain.leaving import Sweeper
 from tollway.domain.prices import PriceBook
 from tollway.domain.pricing import Pricer
 from tollway.domain.reading import Unreadable, explicit_pico, read_usage, time_of
+from tollway.domain.records import Headed, Stray
 from tollway.domain.stateful import Changes
 from tollway.domain.usage import Usage
 from tollway.domain.verdicts import Moment, Verdicts
@@ -33,19 +36,6 @@ HORIZON_MS: Final = 72 * HOUR_MS
 FUTURE_MS: Final = 5 * MINUTE_MS
 # Minutes leave after this long without events; what comes for them later is late.
 LATE_MINUTES: Final = 15
-
-COUNTS: Final = (
-    "events",
-    "duplicates",
-    "dead_letters",
-    "late",
-    "skewed",
-    "clamped",
-    "unpriced",
-    "lost",
-    "missing",
-    "misrouted",
-)
 
 
 def stamp_of(generation: int, offset: int) -> int:
@@ -78,17 +68,13 @@ class Ledger:
         "pricer",
         "prices",
         "prints",
+        "strays",
         "sweeper",
         "usage",
         "usage_offset",
         "verdicts",
         "workspaces",
     )
-
-    misrouted: list[tuple[str, bytes]]
-    buried: list[DeadLetter]
-    workspaces: dict[str, Workspace]
-    counts: dict[str, int]
 
     def __init__(
         self, partition: int, partitions: int, prices: PriceBook, generation: int = 1
@@ -101,16 +87,17 @@ class Ledger:
         self.prints = Fingerprints(self.changes)
         self.prints.generation = generation
         self.verdicts = Verdicts(self.changes)
-        self.workspaces = {}
-        self.counts = dict.fromkeys(COUNTS, 0)
+        self.workspaces: dict[str, Workspace] = {}
+        self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
         self.usage_offset = -1
         self.commands_offset = -1
         self.log_ms = 0
         self.log_minute = 0
         self.charge_lines = ChargeLines()
-        # Records of workspaces that live in another partition: (workspace, value), to send on.
-        self.misrouted = []
-        self.buried = []
+        self.misrouted: list[Stray] = []
+        # The same of the call of `apply` at hand: workspaces, and where their records are.
+        self.strays: list[tuple[str, int]] = []
+        self.buried: list[DeadLetter] = []
         # Unreadable records in a row, up to now.
         self.poison_run = 0
         self.moment = Moment(partition, generation)
@@ -129,8 +116,12 @@ class Ledger:
         keys: Sequence[bytes | None],
         offsets: Sequence[int],
         stamps_ms: Sequence[int],
+        records: Sequence[Headed] | None = None,
     ) -> None:
-        """Applies records in order; those that are in the books already are passed over."""
+        """Applies records in order; those that are in the books already are passed over.
+
+        `records` are asked for headers where a value does not say all; without, there are none.
+        """
         applied = 0
         for index, offset in enumerate(offsets):
             if offset <= self.usage_offset:
@@ -141,11 +132,54 @@ class Ledger:
                 self._advance(stamps_ms[index])
             value = values[index]
             try:
-                self._take(read_usage(value), value, offset)
+                event = read_usage(value)
+                # An envelope could add a source; and it is no event of its own: no attribute
+                # of a CloudEvent may be named like a count of tokens.
+                if records is not None and (event.source is None or event.input_tokens == 0):
+                    envelope = envelope_of(records[index])
+                    event = event if envelope is None else unwrap(value, envelope)
+                self._take(event, index, offset)
                 self.poison_run = 0
             except Unreadable as why:
-                self._bury(why.reason, why.detail, offset, keys[index], value)
+                record = None if records is None else records[index]
+                self._look_closer(why, index, offset, keys[index], value, record)
         self.counts["events"] += applied
+        if self.strays:
+            self._send_on(values, records)
+
+    def _look_closer(
+        self,
+        why: Unreadable,
+        index: int,
+        offset: int,
+        key: bytes | None,
+        value: bytes | None,
+        record: Headed | None,
+    ) -> None:
+        """Reads what is no event by itself as a CloudEvent, or makes a dead letter of it."""
+        envelope = None if record is None else envelope_of(record)
+        if envelope is not None:
+            try:
+                self._take(unwrap(value, envelope), index, offset)
+            except Unreadable as inside:
+                why = inside
+            else:
+                self.poison_run = 0
+                return
+        self.counts["dead_letters"] += 1
+        self.poison_run += 1
+        letter = dead_letter(
+            why.reason,
+            why.detail,
+            topic=USAGE.name,
+            partition=self.partition,
+            offset=offset,
+            time=format_ms(self.log_ms),
+            key=key,
+            value=value,
+            headers=envelope,
+        )
+        self.buried.append(letter)
 
     def _advance(self, stamp_ms: int) -> None:
         """Moves time; what may leave by then leaves."""
@@ -160,25 +194,7 @@ class Ledger:
             self.log_minute = minute
             self.sweeper.turn(stamp_ms)
 
-    def _bury(
-        self, reason: Reason, detail: str, offset: int, key: bytes | None, value: bytes | None
-    ) -> None:
-        self.counts["dead_letters"] += 1
-        self.poison_run += 1
-        self.buried.append(
-            dead_letter(
-                reason,
-                detail,
-                topic=USAGE.name,
-                partition=self.partition,
-                offset=offset,
-                time=format_ms(self.log_ms),
-                key=key,
-                value=value,
-            )
-        )
-
-    def _take(self, event: UsageEvent, value: bytes | None, offset: int) -> None:
+    def _take(self, event: UsageEvent, index: int, offset: int) -> None:
         usage = self.usage
         if usage is None:
             usage = self.usage = Usage(event)
@@ -193,7 +209,7 @@ class Ledger:
         workspace = self.workspaces.get(usage.workspace)
         if workspace is None:
             if partition_of(usage.workspace, self.partitions) != self.partition:
-                self._send_on(usage.workspace, value)
+                self.strays.append((usage.workspace, index))
                 return
             workspace = self.open_workspace(usage.workspace)
         if not self._is_new(workspace, usage, offset):
@@ -211,25 +227,14 @@ class Ledger:
         self.moment.event_id = usage.id
         self.booker.book(workspace, usage, booking, explicit)
         if booking.waits or booking.clamped or booking.late or booking.skewed or event.lost:
-            self._count(event, booking)
+            count_odd(self.counts, event, booking)
 
-    def _count(self, event: UsageEvent, booking: Booking) -> None:
-        counts = self.counts
-        if booking.late:
-            counts["late"] += 1
-        if booking.skewed:
-            counts["skewed"] += 1
-        if booking.clamped:
-            counts["clamped"] += 1
-        if booking.waits:
-            counts["unpriced"] += 1
-        if event.lost:
-            counts["lost"] += sum(event.lost.values())
-
-    def _send_on(self, workspace: str, value: bytes | None) -> None:
-        assert value is not None
-        self.counts["misrouted"] += 1
-        self.misrouted.append((workspace, value))
+    def _send_on(self, values: Sequence[bytes | None], records: Sequence[Headed] | None) -> None:
+        for workspace, index in self.strays:
+            headers = None if records is None else records[index].headers()
+            self.misrouted.append(Stray(workspace, values[index] or b"", headers))
+        self.counts["misrouted"] += len(self.strays)
+        self.strays = []
 
     def open_workspace(self, name: str) -> Workspace:
         workspace = self.workspaces.get(name)
@@ -269,7 +274,7 @@ class Ledger:
         self.verdicts.made = []
         return made
 
-    def take_misrouted(self) -> list[tuple[str, bytes]]:
+    def take_misrouted(self) -> list[Stray]:
         sent_on, self.misrouted = self.misrouted, []
         return sent_on
 

@@ -11,7 +11,7 @@ from tollway.contract.money import MalformedMoney, parse_usd
 from tollway.contract.usage import MAX_EVENT_BYTES, USAGE_VERSION, UsageEvent
 from tollway.domain.usage import Usage
 
-__all__ = ["Unreadable", "explain", "explicit_pico", "read_usage", "time_of"]
+__all__ = ["Unreadable", "bounded", "explain", "explicit_pico", "read_usage", "time_of"]
 
 _decode: Final = msgspec.json.Decoder(UsageEvent).decode
 _decode_any: Final = msgspec.json.Decoder(dict[str, object]).decode
@@ -28,14 +28,8 @@ class Unreadable(ValueError):
 
 def read_usage(value: bytes | None) -> UsageEvent:
     """The event in a record's value, every field checked. Raises `Unreadable`."""
-    if not value:
-        raise Unreadable("empty", "the record has no value; a usage event is one JSON object")
-    if len(value) > MAX_EVENT_BYTES:
-        raise Unreadable(
-            "too_large", f"{len(value)} bytes; a usage event has at most {MAX_EVENT_BYTES}"
-        )
-    if len(value) > 2 * MAX_DEPTH and _is_too_deep(value):
-        raise Unreadable("broken_json", f"nested deeper than {MAX_DEPTH}")
+    if not value or len(value) > 2 * MAX_DEPTH:
+        value = bounded(value)
     try:
         event = _decode(value)
     except msgspec.DecodeError as error:
@@ -45,6 +39,19 @@ def read_usage(value: bytes | None) -> UsageEvent:
     if event.v != USAGE_VERSION:
         raise Unreadable("unknown_version", _versions(event.v))
     return event
+
+
+def bounded(value: bytes | None) -> bytes:
+    """A value that may be decoded: there is one, not too large, not too deep."""
+    if not value:
+        raise Unreadable("empty", "the record has no value; a usage event is one JSON object")
+    if len(value) > MAX_EVENT_BYTES:
+        raise Unreadable(
+            "too_large", f"{len(value)} bytes; a usage event has at most {MAX_EVENT_BYTES}"
+        )
+    if len(value) > 2 * MAX_DEPTH and _is_too_deep(value):
+        raise Unreadable("broken_json", f"nested deeper than {MAX_DEPTH}")
+    return value
 
 
 def time_of(usage: Usage) -> int:

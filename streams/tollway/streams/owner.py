@@ -89,7 +89,11 @@ class Owner:
             )
         part = slice(first, last)
         ledger.apply(
-            chunk.values[part], chunk.keys[part], chunk.offsets[part], chunk.stamps_ms[part]
+            chunk.values[part],
+            chunk.keys[part],
+            chunk.offsets[part],
+            chunk.stamps_ms[part],
+            chunk.records[part],
         )
         self._touched = True
         self._publish(ledger.take_verdicts())
@@ -138,8 +142,8 @@ class Owner:
             yield Outgoing(CHARGES.name, partition, str(partition).encode(), lines)
         for letter in self.ledger.take_buried():
             yield Outgoing(DEADLETTER.name, -1, str(partition).encode(), _encode(letter))
-        for workspace, value in self.ledger.take_misrouted():
-            yield Outgoing(USAGE.name, -1, workspace.encode(), value)
+        for stray in self.ledger.take_misrouted():
+            yield Outgoing(USAGE.name, -1, stray.workspace.encode(), stray.value, stray.headers)
         torn, self._torn = self._torn, {}
         for torn_key, before in torn.items():
             yield Outgoing(LEDGER.name, partition, torn_key, before)

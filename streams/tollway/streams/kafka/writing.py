@@ -7,6 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tollway.contract.topics import CONTROL
+from tollway.domain.records import Headers
 from tollway.streams.kafka.options import BROKER_S, POLL_S, Option, common
 from tollway.streams.settings import WorkerSettings
 
@@ -31,6 +32,7 @@ class Outgoing(NamedTuple):
     partition: int
     key: bytes | None
     value: bytes | None
+    headers: Headers | None = None
 
 
 def _producer(settings: WorkerSettings, extra: dict[str, Option]) -> Producer:
@@ -56,11 +58,12 @@ def _produce(
     key: bytes | None,
     value: bytes | None,
     on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+    headers: Headers | None = None,
 ) -> None:
     """Queues a record; where the queue is full of what the broker has not taken, waits for room."""
     while True:
         try:
-            producer.produce(topic, value, key, partition, on_delivery=on_delivery)
+            producer.produce(topic, value, key, partition, on_delivery=on_delivery, headers=headers)
         except BufferError:
             producer.poll(POLL_S)
         else:
@@ -96,7 +99,8 @@ class Books:
         try:
             producer.begin_transaction()
             for record in records:
-                _produce(producer, record.topic, record.partition, record.key, record.value)
+                topic, partition, key, value, headers = record
+                _produce(producer, topic, partition, key, value, headers=headers)
             producer.commit_transaction(_TRANSACTION_S)
         except KafkaException as error:
             raise _said(error, self._partition) from error
