@@ -1,14 +1,17 @@
 """`instrument()` attaches once, says to what, and is undone without a trace."""
 
+import importlib
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from tollway import meter
-from tollway.producers.adapters.attaching import ADAPTERS
+from tollway.producers.adapters.attaching import ADAPTERS, Adapter
 from tollway.producers.adapters.patching import Patches
 from tollway.producers.testing import Meter, metered
 
@@ -105,3 +108,71 @@ def test_a_framework_of_another_version_is_told_by_the_name_it_lacks() -> None:
 
     with pytest.raises(AttributeError, match="call"):
         Patches().wrap(Owner, "call", lambda original: original)
+
+
+PACKAGE = """
+import sys
+class Client:
+    def call(self):
+        return "answered"
+"""
+
+
+@pytest.fixture
+def framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A framework that is installed and that nobody has imported, and its adapter."""
+    (tmp_path / "some_framework").mkdir()
+    (tmp_path / "some_framework" / "__init__.py").write_text(PACKAGE)
+    (tmp_path / "some_adapter.py").write_text(
+        "from tollway.producers.adapters.patching import Patches\n"
+        "def attach():\n"
+        "    import some_framework\n"
+        "    patches = Patches()\n"
+        "    patches.wrap(some_framework.Client, 'call',"
+        " lambda original: lambda self: 'metered, ' + original(self))\n"
+        "    return patches.undo\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ADAPTERS, "some", Adapter("some_adapter", "some_framework", ""))
+    yield "some"
+    meter.uninstrument()
+    for name in ("some_framework", "some_adapter"):
+        sys.modules.pop(name, None)
+
+
+def test_what_the_host_does_not_import_is_not_imported(framework: str) -> None:
+    attached = meter.instrument()
+
+    assert framework in [each.name for each in attached]
+    assert "some_framework" not in sys.modules
+
+
+def test_what_the_host_imports_later_is_metered_from_then_on(framework: str) -> None:
+    meter.instrument()
+    some_framework = importlib.import_module("some_framework")
+
+    assert some_framework.Client().call() == "metered, answered"
+    assert some_framework.__spec__ is not None
+    assert type(some_framework.__spec__.loader).__name__ == "SourceFileLoader"
+    meter.uninstrument()
+    assert some_framework.Client().call() == "answered"
+
+
+def test_what_is_taken_off_before_it_is_imported_stays_as_it_is(framework: str) -> None:
+    before = list(sys.meta_path)
+    meter.instrument()
+    meter.uninstrument()
+
+    assert sys.meta_path == before
+    assert importlib.import_module("some_framework").Client().call() == "answered"
+
+
+def test_a_framework_that_cannot_be_attached_is_said_and_imported_all_the_same(
+    framework: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "some_adapter.py").write_text("def attach():\n    raise KeyError('secret')\n")
+    meter.instrument()
+
+    assert importlib.import_module("some_framework").Client().call() == "answered"
+    assert "cannot attach to some: KeyError" in caplog.text
+    assert "secret" not in caplog.text

@@ -1,14 +1,17 @@
 """`instrument()` and `uninstrument()`: which adapters there are, and which are attached."""
 
+import functools
 import importlib
 import importlib.util
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple, Protocol, cast
 
 from tollway.producers import process
+from tollway.producers.adapters.importing import forget, when_imported
 from tollway.producers.ambient import RunBooks
 
 __all__ = ["ADAPTERS", "Adapter", "Attached", "Detach", "instrument", "uninstrument"]
@@ -58,39 +61,47 @@ class _Module(Protocol):
 
 
 class Attached(NamedTuple):
-    """An adapter that is attached now, and the framework's version; "" for the standard library."""
+    """An adapter that is attached, now or when its framework is imported, and the framework's
+    version; "" for the standard library."""
 
     name: str
     version: str
 
 
+# Never held while something is imported: an import in another thread may wait for it.
 _lock = threading.Lock()
-_attached: dict[str, tuple[Attached, Detach]] = {}
+_attached: dict[str, Detach] = {}
+_attaching: set[str] = set()
+_awaited: set[str] = set()
 
 
 def instrument(*names: str) -> list[Attached]:
     """Attaches metering to the named frameworks, or to all that are installed; says to which.
 
-    What is attached already stays so. A named one that is not installed raises `ImportError`; one
-    of all that cannot be attached is logged and left out: the host goes on without it.
+    Of all, those that the host has not imported yet are attached when it does: this imports
+    nothing that the host does not use. A named one is imported, and raises `ImportError` where it
+    is not installed; one of all that cannot be attached is logged, and the host goes on without it.
     """
     unknown = [name for name in names if name not in ADAPTERS]
     if unknown:
         raise ValueError(f"no adapter {', '.join(unknown)}; there are {', '.join(ADAPTERS)}")
-    with _lock:
-        for name in names or ADAPTERS:
-            if name in _attached or not (names or _is_installed(ADAPTERS[name])):
-                continue
-            try:
-                _attached[name] = (_described(name), _attach(ADAPTERS[name]))
-            except Exception as error:
-                if names:
-                    raise
-                _log.warning("tollway cannot attach to %s: %s", name, type(error).__name__)
-        attached = [each for each, _ in _attached.values()]
+    for name in names:
+        _attach(name)
+    if not names:
+        _attach_all()
     # So that `meter.report()` knows from the first call on what a process without brokers spends.
     process.keep_books(_process_books)
-    return attached
+    with _lock:
+        return [_described(name) for name in ADAPTERS if name in _attached or name in _awaited]
+
+
+def _attach_all() -> None:
+    for name, adapter in ADAPTERS.items():
+        if adapter.framework in sys.modules:
+            _attach_or_say(name)
+        elif _is_installed(adapter):
+            _awaited.add(name)
+            when_imported(adapter.framework, functools.partial(_attach_or_say, name))
 
 
 def _process_books() -> RunBooks:
@@ -102,16 +113,37 @@ def _process_books() -> RunBooks:
 
 def uninstrument(*names: str) -> None:
     """Takes the named adapters off again, or all."""
+    for name in names or list(ADAPTERS):
+        _awaited.discard(name)
+        forget(ADAPTERS[name].framework)
+        with _lock:
+            detach = _attached.pop(name, None)
+        if detach is not None:
+            detach()
+
+
+def _attach_or_say(name: str) -> None:
+    try:
+        _attach(name)
+    except Exception as error:  # noqa: BLE001 (a framework of a version that we do not know)
+        _log.warning("tollway cannot attach to %s: %s", name, type(error).__name__)
+    finally:
+        _awaited.discard(name)
+
+
+def _attach(name: str) -> None:
     with _lock:
-        for name in names or list(_attached):
-            held = _attached.pop(name, None)
-            if held is not None:
-                held[1]()
-
-
-def _attach(adapter: Adapter) -> Detach:
-    module = cast(_Module, importlib.import_module(adapter.module))
-    return module.attach()
+        if name in _attached or name in _attaching:
+            return
+        _attaching.add(name)
+    try:
+        module = cast(_Module, importlib.import_module(ADAPTERS[name].module))
+        detach = module.attach()
+    finally:
+        with _lock:
+            _attaching.discard(name)
+    with _lock:
+        _attached[name] = detach
 
 
 def _is_installed(adapter: Adapter) -> bool:
