@@ -7,12 +7,14 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tollway.producers.responses import ResponseUsage
 
 __all__ = [
+    "DATA",
     "Counts",
     "Recorded",
     "blocks_of",
@@ -22,6 +24,10 @@ __all__ = [
     "recorded_responses",
     "why_no_responses",
 ]
+
+_BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+DATA = Path(os.environ.get("TOLLWAY_DATA") or _BESIDE)
+_RESPONSES = DATA / "provider_responses"
 
 Counts = tuple[int, int, int, int, int]
 
@@ -59,20 +65,14 @@ class Recorded(msgspec.Struct, frozen=True):
         return not self.file.endswith(".json")
 
     def body(self) -> bytes:
-        return (_directory() / self.file).read_bytes()
-
-
-def _directory() -> Path:
-    data = os.environ.get("TOLLWAY_DATA")
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    return (Path(data) if data else beside) / "provider_responses"
+        return (_RESPONSES / self.file).read_bytes()
 
 
 def why_no_responses() -> str | None:
     """What is missing; None if the recorded responses are there."""
-    if (_directory() / "manifest.jsonl").exists():
+    if (_RESPONSES / "manifest.jsonl").exists():
         return None
-    return f"no recorded responses in {_directory()}; set TOLLWAY_DATA to the data's directory"
+    return f"no recorded responses in {_RESPONSES}; set TOLLWAY_DATA to the data's directory"
 
 
 @cache
@@ -80,7 +80,7 @@ def recorded_responses() -> list[Recorded]:
     """All of the manifest; none where it is absent."""
     if why_no_responses() is not None:
         return []
-    lines = (_directory() / "manifest.jsonl").read_bytes().splitlines()
+    lines = (_RESPONSES / "manifest.jsonl").read_bytes().splitlines()
     return [msgspec.json.decode(line, type=Recorded) for line in lines]
 
 
@@ -107,7 +107,7 @@ def blocks_of(body: bytes) -> list[bytes]:
     return [block for block in blocks if block]
 
 
-def events_of(body: bytes) -> list[object]:
+def events_of(body: bytes) -> list[Any]:
     """The events of a recorded stream as a client has them: dictionaries."""
     if body[:1] == b"[":
         return list(json.loads(body))

@@ -91,26 +91,29 @@ def _read_tier(usage: Fields, seen: Seen) -> None:
 
 def _read_modalities(usage: Fields, seen: Seen) -> None:
     details = _either(usage, "promptTokensDetails", "prompt_tokens_details")
-    seen.input_audio_tokens = _tokens_of(details, _AUDIO)
-    seen.input_image_tokens = _tokens_of(details, _IMAGE)
+    seen.input_audio_tokens, seen.input_image_tokens = _audio_and_images(details)
     details = _either(usage, "toolUsePromptTokensDetails", "tool_use_prompt_tokens_details")
-    seen.input_audio_tokens += _tokens_of(details, _AUDIO)
-    seen.input_image_tokens += _tokens_of(details, _IMAGE)
+    if details:
+        audio, images = _audio_and_images(details)
+        seen.input_audio_tokens += audio
+        seen.input_image_tokens += images
     details = _either(usage, "cacheTokensDetails", "cache_tokens_details")
-    seen.cache_read_audio_tokens = _tokens_of(details, _AUDIO)
+    seen.cache_read_audio_tokens, _ = _audio_and_images(details)
     details = _either(usage, "candidatesTokensDetails", "candidates_tokens_details")
     if details is None:
         details = _either(usage, "responseTokensDetails", "response_tokens_details")
-    seen.output_audio_tokens = _tokens_of(details, _AUDIO)
-    seen.output_image_tokens = _tokens_of(details, _IMAGE)
+    seen.output_audio_tokens, seen.output_image_tokens = _audio_and_images(details)
 
 
-def _tokens_of(details: object, modality: tuple[str, int]) -> int:
-    return sum(
-        count_or_0(_either(part, "tokenCount", "token_count"))
-        for part in items(details)
-        if part.get("modality") in modality
-    )
+def _audio_and_images(details: object) -> tuple[int, int]:
+    audio = images = 0
+    for part in items(details):
+        modality = part.get("modality")
+        if modality in _AUDIO:
+            audio += count_or_0(_either(part, "tokenCount", "token_count"))
+        elif modality in _IMAGE:
+            images += count_or_0(_either(part, "tokenCount", "token_count"))
+    return audio, images
 
 
 def read_embeddings(body: Fields, seen: Seen) -> None:
