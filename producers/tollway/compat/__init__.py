@@ -1,0 +1,1 @@
+"""Other tools' names over Tollway: change the import line, and nothing else."""

@@ -1,0 +1,1 @@
+"""Frameworks' callbacks that count in a session."""
