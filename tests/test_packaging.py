@@ -48,7 +48,7 @@ def test_the_base_install_is_what_an_agent_loads_and_no_more() -> None:
 def test_extras_are_the_rooms_and_all_of_them() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
 
-    assert sorted(extras) == ["all", "api", "cli", "embedded", "sinks", "streams"]
+    assert sorted(extras) == ["all", "api", "cli", "embedded", "otel", "sinks", "streams"]
     assert extras["all"] == ["tollway[streams,sinks,api,cli,embedded]"]
 
 

@@ -197,12 +197,16 @@ class Books:
             if said is not None:
                 warn_of(books.decision(said), said.message)
 
-    def stop(self) -> None:
-        """As `check`, after a call: what reaches a limit exactly was still allowed."""
+    def stop(self, result: object) -> None:
+        """As `check`, after a call that gave `result`: what reaches a limit exactly was allowed."""
         for books in self.lineage():
             left = books.limits.left_pico()
             if books.blocked is not None or (left is not None and left < 0):
-                books.check()
+                try:
+                    books.check()
+                except CallBlocked as blocked:
+                    blocked.result = result
+                    raise
 
     def would_exceed(self, cost_pico: int) -> bool:
         """Whether spending this would go over the limit of the session or of a parent."""

@@ -14,7 +14,6 @@ from tollway.producers.ambient import Attribution, Fields
 from tollway.producers.amounts import Amount, amount_pico, usd
 from tollway.producers.calls import Asked, Call, begin, safely
 from tollway.producers.carrying import carried
-from tollway.producers.errors import CallBlocked
 from tollway.producers.local.books import Books
 from tollway.producers.local.limits import Limits
 from tollway.producers.local.notices import Booked, Notice
@@ -54,12 +53,7 @@ class Session:
     Made by `meter.session(...)`, children by `child(...)`. Any thread may use it.
     """
 
-    def __init__(
-        self,
-        books: Books,
-        attribution: Fields,
-        hooks: Hooks,
-    ) -> None:
+    def __init__(self, books: Books, attribution: Fields, hooks: Hooks) -> None:
         self._books = books
         self._fields = attribution
         self._attribution = Attribution(attribution, books)
@@ -155,7 +149,7 @@ class Session:
             usage = usage_of(response, provider=provider, api=api)
             booked = self._record(usage.fields())
         wrapped = Wrapped(response, booked, self._books)
-        self._stop(response)
+        self._books.stop(response)
         return wrapped
 
     def wrap_stream(
@@ -207,7 +201,7 @@ class Session:
                     "cost": usd_text,
                 }
             )
-        self._stop(result)
+        self._books.stop(result)
         return result
 
     def track_tool(
@@ -286,13 +280,6 @@ class Session:
         with self._attribution:
             booked = process.booked(fields)
         return booked if isinstance(booked, Booked) else None
-
-    def _stop(self, result: object) -> None:
-        try:
-            self._books.stop()
-        except CallBlocked as blocked:
-            blocked.result = result
-            raise
 
     def _notice(self, notice: Notice) -> None:
         name = _HOOK_OF.get(notice.type)
