@@ -182,7 +182,7 @@ def test_wherever_its_fields_are_an_event_is_the_same(
     attributes |= {STANDS_FOR[field]: plain[field] for field in moved}
     data = {field: value for field, value in plain.items() if field not in moved}
     record = binary(data, **attributes) if is_binary else structured(data, **attributes)
-    envelope = envelope_of(record)
+    envelope = envelope_of(record.beside or [])
     assert envelope is not None
     assert unwrap(record.value, envelope) == read_usage(json.dumps(plain).encode())
 

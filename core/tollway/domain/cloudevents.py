@@ -12,9 +12,9 @@ import msgspec
 
 from tollway.contract.usage import UsageEvent
 from tollway.domain.reading import Unreadable, bounded, explain, read_usage
-from tollway.domain.records import Headed
+from tollway.domain.records import Headers
 
-__all__ = ["Envelope", "envelope_of", "unwrap"]
+__all__ = ["Envelope", "envelope_of", "reread", "unwrap"]
 
 # The headers that make a record a CloudEvent, in lower case.
 Envelope = dict[str, bytes | None]
@@ -44,11 +44,14 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def envelope_of(record: Headed) -> Envelope | None:
+def reread(value: bytes | None, headers: Headers, plain: UsageEvent) -> UsageEvent:
+    """What a record means whose value alone is an event already. Raises `Unreadable`."""
+    envelope = envelope_of(headers)
+    return plain if envelope is None else unwrap(value, envelope)
+
+
+def envelope_of(headers: Headers) -> Envelope | None:
     """The headers that make a record a CloudEvent; None for any other record."""
-    headers = record.headers()
-    if not headers:
-        return None
     found: Envelope = {}
     for name, value in dict(headers).items():
         lower = name.lower()

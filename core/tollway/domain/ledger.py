@@ -16,14 +16,14 @@ from tollway.contract.usage import UsageEvent
 from tollway.domain.booking import Booker
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines
-from tollway.domain.cloudevents import envelope_of, unwrap
+from tollway.domain.cloudevents import envelope_of, reread, unwrap
 from tollway.domain.counting import COUNTS, count_odd
 from tollway.domain.dedup import Fingerprints, Producer, fingerprint
 from tollway.domain.leaving import Sweeper
 from tollway.domain.prices import PriceBook
 from tollway.domain.pricing import Pricer
 from tollway.domain.reading import Unreadable, explicit_pico, read_usage, time_of
-from tollway.domain.records import Headed, Stray
+from tollway.domain.records import Headed, Headers, Stray
 from tollway.domain.stateful import Changes
 from tollway.domain.usage import Usage
 from tollway.domain.verdicts import Moment, Verdicts
@@ -136,13 +136,13 @@ class Ledger:
                 # An envelope could add a source; and it is no event of its own: no attribute
                 # of a CloudEvent may be named like a count of tokens.
                 if records is not None and (event.source is None or event.input_tokens == 0):
-                    envelope = envelope_of(records[index])
-                    event = event if envelope is None else unwrap(value, envelope)
+                    headers = records[index].headers()
+                    event = reread(value, headers, event) if headers else event
                 self._take(event, index, offset)
                 self.poison_run = 0
             except Unreadable as why:
-                record = None if records is None else records[index]
-                self._look_closer(why, index, offset, keys[index], value, record)
+                headers = None if records is None else records[index].headers()
+                self._look_closer(why, index, offset, keys[index], value, headers)
         self.counts["events"] += applied
         if self.strays:
             self._send_on(values, records)
@@ -154,10 +154,10 @@ class Ledger:
         offset: int,
         key: bytes | None,
         value: bytes | None,
-        record: Headed | None,
+        headers: Headers | None,
     ) -> None:
         """Reads what is no event by itself as a CloudEvent, or makes a dead letter of it."""
-        envelope = None if record is None else envelope_of(record)
+        envelope = envelope_of(headers) if headers else None
         if envelope is not None:
             try:
                 self._take(unwrap(value, envelope), index, offset)
