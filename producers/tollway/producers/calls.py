@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, Literal
+from weakref import ReferenceType, ref
 
 import msgspec
 
@@ -49,7 +50,16 @@ class Call:
     """One call of a model or a tool. End it with exactly one of `answered`, `used`, `returned`,
     `failed` and `aborted`; what comes after the first is passed over."""
 
-    __slots__ = ("_asked", "_began_s", "_enclosing", "_fields", "done", "metered_inside")
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_began_s",
+        "_enclosing",
+        "_fields",
+        "_inside",
+        "done",
+        "metered_inside",
+    )
 
     def __init__(self, asked: Asked | None, enclosing: "Call | None", fields: Fields) -> None:
         self._asked = asked
@@ -59,6 +69,10 @@ class Call:
         self.done = False
         # Whether a call inside of this one, of the same kind, has been metered: then this is it.
         self.metered_inside = False
+        # The last one that began inside of this one, of the same kind, for as long as it lives.
+        self._inside: ReferenceType[Call] | None = None
+        for around in self._around():
+            around._inside = ref(self)
 
     @property
     def fields(self) -> Fields:
@@ -123,15 +137,22 @@ class Call:
         if self.done or asked is None:
             return
         self.done = True
-        enclosing = self._enclosing
-        while enclosing is not None:
-            if enclosing._asked is not None and enclosing._asked.kind == asked.kind:
-                enclosing.metered_inside = True
-            enclosing = enclosing._enclosing
-        if self.metered_inside:
+        for around in self._around():
+            around.metered_inside = True
+        inside = None if self._inside is None else self._inside()
+        # One inside that goes on will be metered: of a stream that is cut, the outer end is first.
+        if self.metered_inside or (inside is not None and not inside.done):
             return
         duration_ms = int((time.monotonic() - self._began_s) * 1000)
         process.booked({**self._fields, "duration_ms": duration_ms, **fields})
+
+    def _around(self) -> Iterator["Call"]:
+        """The calls of the same kind that this one is a part of."""
+        around = self._enclosing
+        while around is not None and self._asked is not None:
+            if around._asked is not None and around._asked.kind == self._asked.kind:
+                yield around
+            around = around._enclosing
 
     @contextmanager
     def running(self) -> Iterator["Call"]:

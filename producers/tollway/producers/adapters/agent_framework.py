@@ -13,7 +13,6 @@ import msgspec
 
 from tollway.producers.adapters.attaching import Detach
 from tollway.producers.adapters.frames import agent_runs
-from tollway.producers.adapters.importing import when_imported
 from tollway.producers.adapters.making import Making
 from tollway.producers.adapters.passing import Refusals
 from tollway.producers.adapters.patching import Patches
@@ -50,10 +49,6 @@ Next = Callable[[], Awaitable[None]]
 
 def attach() -> Detach:
     """Every run of an agent, and every call of a chat client without one, has our middleware."""
-    return when_imported("agent_framework", _attach)
-
-
-def _attach() -> Detach:
     from agent_framework import AgentMiddlewareLayer, ChatMiddlewareLayer, FunctionInvocationLayer
 
     patches = Patches()

@@ -19,7 +19,6 @@ from tollway.producers.adapters.crewai_tools import (
     found_of,
     note_error,
 )
-from tollway.producers.adapters.importing import when_imported
 from tollway.producers.adapters.making import Making
 from tollway.producers.adapters.overriding import wrap_overrides
 from tollway.producers.adapters.passing import Refusals
@@ -53,10 +52,6 @@ class TollwayListener:
 
 def attach() -> Detach:
     """Every model and tool of every crew and agent, those that are there already too."""
-    return when_imported("crewai", _attach)
-
-
-def _attach() -> Detach:
     from crewai import BaseLLM
     from crewai.events.event_bus import CrewAIEventsBus
     from crewai.hooks import (
