@@ -189,6 +189,19 @@ def test_transcriptions_are_metered_by_seconds(server: ReplayServer, running: Me
     assert (event.model, event.seconds) == ("whisper-1", 9.0)
 
 
+def test_a_transcription_that_is_plain_text_does_not_say_its_usage(
+    server: ReplayServer, running: Meter
+) -> None:
+    server.on("/audio/transcriptions", Answer(content_type="text/plain", body=b"hello"))
+    instrument("openai")
+    text = client_of(server).audio.transcriptions.create(
+        model="whisper-1", file=("a.wav", b"sound"), prompt=PROMPT, response_format="text"
+    )
+    assert text == "hello"
+    (event,) = running.events()
+    assert (event.model, event.usage_missing, event.status) == ("whisper-1", True, "ok")
+
+
 def test_speech_says_nothing_of_its_usage(server: ReplayServer, running: Meter) -> None:
     server.on("/audio/speech", Answer(content_type="audio/mpeg", body=b"\x00sound"))
     instrument("openai")

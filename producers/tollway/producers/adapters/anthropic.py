@@ -84,7 +84,7 @@ class _Anthropic:
             found={"requested_model": named},
         )
 
-    def changed(self, client: Sdks, options: Sdks, stream: bool) -> tuple[Sdks, Shown | None]:
+    def changed(self, client: Sdks, options: Sdks) -> tuple[Sdks, Shown | None]:
         return options, None
 
     def refuses(self, client: Sdks, error: BaseException) -> bool:

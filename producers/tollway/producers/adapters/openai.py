@@ -96,9 +96,9 @@ class _OpenAI:
             found={"provider": "openai", "requested_model": named},
         )
 
-    def changed(self, client: Sdks, options: Sdks, stream: bool) -> tuple[Sdks, Shown | None]:
+    def changed(self, client: Sdks, options: Sdks) -> tuple[Sdks, Shown | None]:
         """A stream of chat completions says its usage only where it was asked to."""
-        if not stream or path_of(options) != _CHAT or str(client.base_url) in self._refusing:
+        if path_of(options) != _CHAT or str(client.base_url) in self._refusing:
             return options, None
         body = body_of(options)
         asking = body.get(_ASKING)
@@ -117,7 +117,8 @@ class _OpenAI:
         return True
 
     def keeps(self, call: Call, result: Sdks) -> bool:
-        if getattr(result, "status", None) not in _UNFINISHED:
+        # Not by getattr: what a model lacks costs it a microsecond to deny.
+        if getattr(result, "__dict__", {}).get("status") not in _UNFINISHED:
             return False
         with self._lock:
             remember(self._working, str(result.id), call)

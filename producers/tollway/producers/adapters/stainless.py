@@ -35,8 +35,8 @@ class Sdk(Protocol):
     def asked(self, client: Sdks, options: Sdks) -> Asked | None:
         """What a request asks for; None for one that costs nothing."""
 
-    def changed(self, client: Sdks, options: Sdks, stream: bool) -> tuple[Sdks, Shown | None]:
-        """The options to ask with, and what to hide of the answer because of that."""
+    def changed(self, client: Sdks, options: Sdks) -> tuple[Sdks, Shown | None]:
+        """The options to ask for a stream with, and what to hide of it because of that."""
 
     def refuses(self, client: Sdks, error: BaseException) -> bool:
         """Whether the error is about what `changed` has changed."""
@@ -51,18 +51,17 @@ class Sdk(Protocol):
 class Exchange:
     """One request of a client and its answer, with the SDK's retries in between."""
 
-    def __init__(self, sdk: Sdk, client: Sdks, options: Sdks, call: Call, stream: bool) -> None:
+    def __init__(self, sdk: Sdk, client: Sdks, plain: Sdks, call: Call) -> None:
         self._sdk = sdk
         self._client = client
-        self._plain = options
+        self._plain = plain
         self._call = call
-        self._shown: Shown | None = None
-        self.options = options
+        self.options = plain
+        # Which events of a stream the host sees; None for all.
+        self.shown: Shown | None = None
         self.retries = 0
         self._running = call.running()
         self._token: Token[Exchange | None] | None = None
-        with safely():
-            self.options, self._shown = sdk.changed(client, options, stream)
 
     def __enter__(self) -> Self:
         self._token = _exchange.set(self)
@@ -83,7 +82,7 @@ class Exchange:
             return False
         with safely():
             if self.options is not self._plain and self._sdk.refuses(self._client, error):
-                self.options, self._shown = self._plain, None
+                self.options, self.shown = self._plain, None
                 self._running = self._call.running()
                 return True
             self._note_retries()
@@ -100,7 +99,7 @@ class Exchange:
             elif response is not None:
                 asked = self._call.asked
                 provider = "" if asked is None else asked.provider
-                watch(response, CountedBody(self._call, provider, self._shown))
+                watch(response, CountedBody(self._call, provider, self.shown))
             elif not self._sdk.keeps(self._call, result):
                 self._call.answered(said(result))
         return result
@@ -197,12 +196,17 @@ def _opened(sdk: Sdk, client: Sdks, options: Sdks, stream: bool) -> Exchange | N
         # The same request again: a wrapped client in an instrumented process.
         return None
     asked: Asked | None = None
+    changed, shown = options, None
     with safely():
         asked = sdk.asked(client, options)
+        if asked is not None and stream:
+            changed, shown = sdk.changed(client, options)
     if asked is None:
         return None
     found = asked
-    return Exchange(sdk, client, options, begin(lambda: found), stream)
+    exchange = Exchange(sdk, client, options, begin(lambda: found))
+    exchange.options, exchange.shown = changed, shown
+    return exchange
 
 
 def _look_at(sdk: Sdk, client: Sdks, options: Sdks, result: Sdks) -> None:

@@ -24,8 +24,15 @@ MAX_KEPT: Final = 1000
 Sdks = Any
 
 
+def is_model(result: Sdks) -> bool:
+    """Whether it is a parsed answer, which is asked for nothing it does not have: that is slow."""
+    return hasattr(type(result), "__pydantic_fields__")
+
+
 def open_response(result: Sdks) -> Sdks:
     """The HTTP response of a stream or of a raw result, while its body is still to come."""
+    if is_model(result):
+        return None
     held: Sdks
     for held in (result, getattr(result, "http_response", None), getattr(result, "response", None)):
         # The SDK's own responses have some of a response's attributes, but not this.
@@ -36,6 +43,8 @@ def open_response(result: Sdks) -> Sdks:
 
 def said(result: Sdks) -> object:
     """What can be read of a result: itself, or the body that a raw one holds."""
+    if is_model(result):
+        return result
     response = getattr(result, "http_response", None) or getattr(result, "response", None)
     if hasattr(result, "is_stream_consumed"):
         response = result
