@@ -234,3 +234,24 @@ def test_an_iterator_that_fails_leaves_what_was_read_by_then() -> None:
 
     usage = usage_of(broken())
     assert (usage.input_tokens, usage.usage_missing) == (10, True)
+
+
+@pytest.mark.parametrize("blank", ["\n", ""])
+def test_data_printed_over_many_lines_are_one_event(blank: str) -> None:
+    last = chunk("a", "stop", {"prompt_tokens": 5, "completion_tokens": 7})
+    lines = json.dumps(last, indent=2).splitlines()
+    usage = usage_of("".join(f"data: {line}\n" for line in lines) + blank)
+    assert (usage.input_tokens, usage.output_tokens, usage.usage_missing) == (5, 7, False)
+
+
+def test_a_document_beyond_all_measure_is_let_go_of_and_the_next_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tollway.producers.responses.framing.MAX_DOCUMENT_BYTES", 1000)
+    reader = Reader()
+    for block in [b'data: {"big": "', *[b"A" * 600] * 9, b'"}\n\n']:
+        reader.feed(block)
+    assert reader.usage().usage_missing
+    last = chunk("a", "stop", {"prompt_tokens": 5, "completion_tokens": 7})
+    reader.feed(b"data: " + json.dumps(last).encode() + b"\n\n")
+    assert reader.usage().input_tokens == 5

@@ -26,42 +26,43 @@ class EventStream:
     PRELUDE_BYTES: Final = _PRELUDE.size
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
         self._broken = False
 
     @staticmethod
     def begins(block: bytes) -> bool:
         """Whether the bytes are the beginning of a message; its prelude has a checksum."""
-        return len(block) >= _PRELUDE.size and _message_bytes(block, 0) > 0
+        return len(block) >= _PRELUDE.size and _message_bytes(block) > 0
 
     def feed(self, block: bytes) -> Iterator[object]:
         """The documents that this block completes."""
         if self._broken:
             return
-        buffer, at = self._buffer + block, 0
-        while len(buffer) - at >= _PRELUDE.size:
-            size = _message_bytes(buffer, at)
+        buffer = self._buffer
+        buffer += block
+        while len(buffer) >= _PRELUDE.size:
+            size = _message_bytes(buffer)
             if not size:
                 self._broken = True
-                buffer = b""
+                buffer.clear()
                 break
-            if len(buffer) - at < size:
+            if len(buffer) < size:
                 break
-            document = _document(buffer[at : at + size])
-            at += size
+            document = _document(bytes(buffer[:size]))
+            del buffer[:size]
             if document is not None:
                 yield document
-        self._buffer = buffer[at:]
 
     def rest(self) -> Iterator[object]:
         """Nothing: every message says where it ends."""
         return iter(())
 
 
-def _message_bytes(buffer: bytes, at: int) -> int:
-    total, headers, checksum = _PRELUDE.unpack_from(buffer, at)
+def _message_bytes(buffer: bytes | bytearray) -> int:
+    """The length of the message that begins here; 0 where none does."""
+    total, headers, checksum = _PRELUDE.unpack_from(buffer)
     least: int = _PRELUDE.size + headers + _CHECKSUM_BYTES
-    if checksum != zlib.crc32(buffer[at : at + 8]) or not least <= total <= _MAX_MESSAGE_BYTES:
+    if checksum != zlib.crc32(buffer[:8]) or not least <= total <= _MAX_MESSAGE_BYTES:
         return 0
     return int(total)
 

@@ -9,6 +9,7 @@ _MAX_NAME: Final = 512
 # Far above what any response uses, and so far below an event's limit that sums of parts fit it.
 _MAX_TOLD: Final = 2**40
 _MAX_SECONDS: Final = 2**31
+_LISTS: Final = (list, tuple)
 _PLAIN: Final = frozenset({str, bytes, bytearray, memoryview, int, float, bool, list, tuple})
 
 
@@ -86,6 +87,7 @@ def name(value: object) -> str:
 
 def items(value: object) -> Iterable[Fields]:
     """The parts of a list that have fields."""
-    if not value or not isinstance(value, list | tuple):
+    # Not `list | tuple`: that would make a type each time.
+    if not value or not isinstance(value, _LISTS):
         return ()
     return [part for part in map(fields_of, value) if part is not None]

@@ -14,8 +14,13 @@ __all__ = ["MAX_DOCUMENT_BYTES", "Documents", "Framing", "decode_json"]
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 
 _SPACE: Final = b" \t\r\n\xef\xbb\xbf"
-_STRUCTURE: Final = re.compile(rb'["\\{}\[\]]')
+_STRUCTURE: Final = re.compile(rb'["{}\[\]]')
+_IN_TEXT: Final = re.compile(rb'["\\]')
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")
+# Of one event's data; who prints them over more lines than this has lost them.
+_MAX_DATA_LINES: Final = 100_000
+# The ends of data that were printed over many lines.
+_CLOSING_LINES: Final = (b"data: }", b"data:}", b"data: ]", b"data:]")
 _SSE_FIELD: Final = re.compile(rb"(?:data|event|id|retry)?:")
 _SSE_BEGINS: Final = re.compile(rb"(?:data|event|id|retry)?:|[a-z]{1,5}\Z")
 
@@ -114,7 +119,8 @@ class _JsonText:
         """The ends of the documents; between two the caller takes one out."""
         position, size = self._looked_at, len(self._buffer)
         while position < size:
-            found = _STRUCTURE.search(self._buffer, position)
+            pattern = _IN_TEXT if self._in_text else _STRUCTURE
+            found = pattern.search(self._buffer, position)
             if found is None:
                 break
             at, position = found.start(), found.end()
@@ -154,38 +160,59 @@ class _ServerSentEvents:
     """Events whose data are JSON. What else they say (names, ids, `[DONE]`) tells of no usage."""
 
     def __init__(self) -> None:
-        self._line = b""
+        # The beginning of a line, in pieces: joined once, however many blocks it takes.
+        self._pieces: list[bytes] = []
+        self._piece_bytes = 0
+        # Of a line's end that may be two bytes, the first.
+        self._held = b""
         self._data: list[bytes] = []
 
     def feed(self, block: bytes) -> Iterator[object]:
         if self._begins_line(block):
             # Lines as an iterator of lines gives them: without their ends.
             block = b"\n" + block
-        text = self._line + block
+        text = self._held + block
         start = 0
         for end in _LINE_END.finditer(text):
-            yield from self._take(text[start : end.start()])
+            self._keep(text[start : end.start()])
+            yield from self._take(self._line())
+            self._pieces, self._piece_bytes = [], 0
             start = end.end()
-        self._line = text[start:]
-        if len(self._line) > MAX_DOCUMENT_BYTES:
-            self._line = b""
+        self._held = b"\r" if text.endswith(b"\r") else b""
+        self._keep(text[start : len(text) - len(self._held)])
+
+    def _keep(self, piece: bytes) -> None:
+        self._piece_bytes += len(piece)
+        if self._piece_bytes > MAX_DOCUMENT_BYTES:
+            self._pieces = []
+        elif piece:
+            self._pieces.append(piece)
+
+    def _line(self) -> bytes:
+        return b"".join(self._pieces)
 
     def _begins_line(self, block: bytes) -> bool:
         """Whether what came before was a whole line, though no end of it was seen."""
-        line = self._line
-        if block and (not line or line.endswith(b"\r") or not _SSE_FIELD.match(block)):
+        if block and (not self._pieces or self._held or not _SSE_FIELD.match(block)):
             return False
-        if line.startswith(b"data:"):
-            return line.endswith((b"}", b"]")) and decode_json(line[5:]) is not None
-        return not line or line.startswith((b"event:", b":"))
+        if self._pieces and self._pieces[0].startswith((b"event:", b":")):
+            return True
+        line = self._line()
+        if not line.startswith(b"data:"):
+            return not line
+        return line.endswith((b"}", b"]")) and decode_json(line[5:]) is not None
 
     def _take(self, line: bytes) -> Iterator[object]:
         if line.startswith(b"data:"):
+            if len(self._data) >= _MAX_DATA_LINES:
+                self._data = []
+            first = not self._data
             self._data.append(line[5:])
-            # Not only at the blank line: an iterator of lines may have swallowed it.
-            if line.endswith((b"}", b"]")):
+            # Not only at the blank line, which an iterator of lines may have swallowed.
+            if first or line in _CLOSING_LINES:
                 yield from self._whole()
         elif not line.strip():
+            yield from self._whole()
             self._data = []
         elif line[:1] in (b"{", b"["):
             # Lines of JSON between the events: a gateway's error, or a recording without framing.
@@ -193,16 +220,16 @@ class _ServerSentEvents:
             yield from self._whole()
 
     def _whole(self) -> Iterator[object]:
-        document = decode_json(b"\n".join(self._data))
+        document = decode_json(b"\n".join(self._data)) if self._data else None
         if document is not None:
             self._data = []
             yield document
 
     def rest(self) -> Iterator[object]:
         """An event without its blank line counts if its data are whole."""
-        line = self._line.rstrip(b"\r")
-        data = [*self._data, line[5:]] if line.startswith(b"data:") else self._data
-        document = decode_json(b"\n".join(data)) if data else None
-        if document is not None:
-            self._line, self._data = b"", []
-            yield document
+        line = self._line()
+        if line.startswith(b"data:") and line.endswith((b"}", b"]")):
+            document = decode_json(b"\n".join([*self._data, line[5:]]))
+            if document is not None:
+                self._pieces, self._piece_bytes, self._data = [], 0, []
+                yield document

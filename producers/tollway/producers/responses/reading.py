@@ -13,6 +13,7 @@ from tollway.producers.responses.usage import ResponseUsage
 __all__ = ["Reader", "usage_of"]
 
 Given = TypeVar("Given")
+_LISTS = (list, tuple)
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -37,11 +38,13 @@ class Reader:
         return self._seen.said()
 
     def _feed(self, chunk: object) -> None:
-        if isinstance(chunk, str):
+        if type(chunk) is dict:
+            self._take(chunk)
+        elif isinstance(chunk, str):
             self._frame(chunk.encode("utf-8", "replace"))
         elif isinstance(chunk, _BYTES):
             self._frame(bytes(chunk))
-        elif isinstance(chunk, list | tuple):
+        elif isinstance(chunk, _LISTS):
             self._take_all(chunk)
         else:
             self._take(chunk)
