@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "default")
     # Tests leave clients open: closing them is the frameworks' affair.
     config.addinivalue_line("filterwarnings", "ignore::ResourceWarning")
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -95,9 +96,11 @@ def pytest_terminal_summary(
 ) -> None:
     for missing in unexplained(config.stash[SHOWN]):
         terminalreporter.write_line(f"neither shown nor explained: {missing}", yellow=True)
-    if config.getoption(_WRITE):
+    if config.getoption(_WRITE) and config.stash[WHOLE]:
         PAGE.write_text(page_with(config.stash[SHOWN], PAGE.read_text()))
         terminalreporter.write_line(f"written: {PAGE}")
+    elif config.getoption(_WRITE):
+        terminalreporter.write_line("not written: only a whole run, none skipped, knows", red=True)
 
 
 @pytest.fixture

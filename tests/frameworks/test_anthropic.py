@@ -160,6 +160,30 @@ def test_a_stream_that_its_host_lets_go_of_is_counted_once(
     assert event.input_tokens == (0 if way == "unread" else 543)
 
 
+def test_a_cancelled_task_has_aborted_its_stream(server: ReplayServer, running: Meter) -> None:
+    server.on("/v1/messages", recording(STREAM).answer(hold_after=4))
+
+    async def cancelled() -> None:
+        stream = await async_client_of(server).messages.create(
+            model="claude-haiku-4-5", max_tokens=100, messages=MESSAGES, stream=True
+        )
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in stream:
+                begun.set()
+
+        task = asyncio.create_task(read())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    (event,) = running.events()
+    assert (event.status, event.usage_missing, event.input_tokens) == ("aborted", True, 543)
+
+
 def test_an_error_in_the_middle_of_a_stream_keeps_what_was_known(
     server: ReplayServer, running: Meter
 ) -> None:
@@ -250,11 +274,11 @@ def test_counting_tokens_is_not_metered(server: ReplayServer, running: Meter) ->
     assert running.events() == []
 
 
-def _results(server: ReplayServer) -> Answer:
+def _results(server: ReplayServer, of: str = "") -> Answer:
     """As the API's reference has them: recorded messages, and requests that came to nothing."""
     lines = []
     for number in range(3):
-        message = json.loads(recording(TOOLS_CALLED).with_id(number).body)
+        message = json.loads(recording(TOOLS_CALLED).with_id(f"{of}{number}").body)
         lines.append({"type": "succeeded", "message": message})
     lines += [{"type": "expired"}, {"type": "errored", "error": {"type": "error"}}]
     text = "".join(
@@ -286,6 +310,19 @@ def test_each_result_of_a_batch_is_one_event_however_often_it_is_fetched(
             recorded.expected.output,
         )
         assert event.provider == "anthropic"
+
+
+def test_results_of_a_batch_are_counted_as_well_where_they_are_awaited(
+    server: ReplayServer, running: Meter
+) -> None:
+    server.on("/v1/messages/batches/msgbatch_1/results", _results(server, of="awaited"))
+
+    async def read() -> int:
+        results = await async_client_of(server).messages.batches.results("msgbatch_1")
+        return len([result async for result in results])
+
+    assert asyncio.run(read()) == 5
+    assert len(running.events()) == 3
 
 
 def test_bedrock_is_asked_at_amazons_price(server: ReplayServer, running: Meter) -> None:
