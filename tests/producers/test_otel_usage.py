@@ -248,12 +248,7 @@ _VALUES = st.one_of(
 )
 _NAMES = st.sampled_from(
     [
-        *names.INPUT,
-        *names.OUTPUT,
-        *names.TOTAL,
-        *names.CACHE_READ,
-        *names.CACHE_WRITE,
-        *names.REASONING,
+        *(name for known in names.COUNTS.values() for name in known),
         *names.RESPONSE_ID,
         *names.SERVED_MODEL,
         "gen_ai.operation.name",

@@ -17,7 +17,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from tollway.contract.usage import UsageEvent
 from tollway.producers import process
 from tollway.producers.calls import safely
-from tollway.producers.local.books import Booked
+from tollway.producers.local.notices import Booked
 from tollway.producers.watching import watch
 
 __all__ = ["MAX_SERIES", "observe"]

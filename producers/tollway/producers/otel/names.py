@@ -5,30 +5,20 @@ is in no table here, and nothing reads an attribute that is in none.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 from tollway.domain.prices.names import ALIASES, plain_provider
 
 __all__ = [
-    "AUDIO_INPUT",
-    "AUDIO_OUTPUT",
-    "CACHE_READ",
-    "CACHE_WRITE",
-    "CACHE_WRITE_1H",
-    "COMPACTION_INPUT",
-    "COMPACTION_OUTPUT",
+    "COUNTS",
     "EMITTER_CACHE_HIT",
     "EXCLUSIVE",
-    "IMAGE_INPUT",
     "INFERENCE",
-    "INPUT",
-    "OUTPUT",
-    "REASONING",
     "REQUESTED_MODEL",
     "RESPONSE_ID",
     "SERVED_MODEL",
     "SERVICE_TIER",
-    "TOTAL",
     "Attributes",
     "Kind",
     "is_embedding",
@@ -45,56 +35,62 @@ Attributes = Mapping[str, object]
 Kind = Literal["llm", "tool", "around", ""]
 
 # For each count the names that are in use; the first that a span has counts. New ones come first.
-INPUT: Final = (
-    "gen_ai.usage.input_tokens",
-    "gen_ai.usage.prompt_tokens",
-    "llm.token_count.prompt",
-    "llm.usage.prompt_tokens",
-)
-OUTPUT: Final = (
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-    "llm.usage.completion_tokens",
-)
-TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
-CACHE_READ: Final = (
-    "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.cache_read_input_tokens",
-    "gen_ai.usage.input_cached_tokens",
-    "gen_ai.usage.cached_tokens",
-    "llm.token_count.prompt_details.cache_read",
-    "llm.token_count.prompt_details.cache_input",
-)
-CACHE_WRITE: Final = (
-    "gen_ai.usage.cache_write.input_tokens",
-    "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens",
-    "gen_ai.usage.cache_write_input_tokens",
-    "llm.token_count.prompt_details.cache_write",
-)
-CACHE_WRITE_1H: Final = ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",)
-REASONING: Final = (
-    "gen_ai.usage.reasoning.output_tokens",
-    "gen_ai.usage.reasoning_tokens",
-    "gen_ai.usage.details.reasoning_tokens",
-    "llm.token_count.completion_details.reasoning",
-    "llm.usage.reasoning_tokens",
-)
-AUDIO_INPUT: Final = (
-    "gen_ai.usage.audio.input_tokens",
-    "gen_ai.usage.details.input_audio_tokens",
-    "llm.token_count.prompt_details.audio",
-)
-AUDIO_OUTPUT: Final = (
-    "gen_ai.usage.audio.output_tokens",
-    "gen_ai.usage.details.output_audio_tokens",
-    "llm.token_count.completion_details.audio",
-)
-IMAGE_INPUT: Final = ("gen_ai.usage.image.input_tokens",)
-# Anthropic bills compactions apart from the totals.
-COMPACTION_INPUT: Final = ("anthropic.usage.compaction.input_tokens",)
-COMPACTION_OUTPUT: Final = ("anthropic.usage.compaction.output_tokens",)
+COUNTS: Final[dict[str, tuple[str, ...]]] = {
+    "input_tokens": (
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.prompt_tokens",
+        "llm.token_count.prompt",
+        "llm.usage.prompt_tokens",
+    ),
+    "output_tokens": (
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "llm.token_count.completion",
+        "llm.usage.completion_tokens",
+    ),
+    "total_tokens": (
+        "gen_ai.usage.total_tokens",
+        "llm.usage.total_tokens",
+        "llm.token_count.total",
+    ),
+    "cache_read_tokens": (
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.input_cached_tokens",
+        "gen_ai.usage.cached_tokens",
+        "llm.token_count.prompt_details.cache_read",
+        "llm.token_count.prompt_details.cache_input",
+    ),
+    "cache_write_tokens": (
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+    ),
+    "cache_write_1h_tokens": ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",),
+    "reasoning_tokens": (
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+        "llm.usage.reasoning_tokens",
+    ),
+    "input_audio_tokens": (
+        "gen_ai.usage.audio.input_tokens",
+        "gen_ai.usage.details.input_audio_tokens",
+        "llm.token_count.prompt_details.audio",
+    ),
+    "output_audio_tokens": (
+        "gen_ai.usage.audio.output_tokens",
+        "gen_ai.usage.details.output_audio_tokens",
+        "llm.token_count.completion_details.audio",
+    ),
+    "input_image_tokens": ("gen_ai.usage.image.input_tokens",),
+    # Anthropic bills compactions apart from the totals.
+    "compaction_input": ("anthropic.usage.compaction.input_tokens",),
+    "compaction_output": ("anthropic.usage.compaction.output_tokens",),
+}
 
 RESPONSE_ID: Final = ("gen_ai.response.id",)
 REQUESTED_MODEL: Final = ("gen_ai.request.model", "llm.request.model_name")
@@ -144,6 +140,13 @@ _NO_PROVIDERS: Final = frozenset(
     }
 )
 
+# A span that tells of a call has one of these.
+_KINDS: Final = (
+    "gen_ai.operation.name",
+    "openinference.span.kind",
+    "llm.request.type",
+    "traceloop.span.kind",
+)
 _EMBEDDINGS: Final = frozenset({"embeddings", "embedding", "aembedding"})
 # The conventions' operations, and LiteLLM's call types, which it puts there by default.
 INFERENCE: Final = _EMBEDDINGS | {
@@ -177,8 +180,28 @@ _TRACELOOP_REQUESTS: Final = frozenset({"chat", "completion", "embedding"})
 _LANGSMITH_MODELS: Final = frozenset({"embedding", "llm"})
 
 
+_WHO: Final[dict[str, tuple[str, ...]]] = {
+    "agent": ("gen_ai.agent.name", "agent.name"),
+    "session": (
+        "gen_ai.conversation.id",
+        "session.id",
+        "traceloop.association.properties.session_id",
+    ),
+    "user": ("user.id", "enduser.id", "traceloop.association.properties.user_id"),
+    "workflow": ("gen_ai.workflow.name", "traceloop.workflow.name"),
+}
+_WHO_NAMES: Final = (
+    *(name for names in _WHO.values() for name in names),
+    "traceloop.span.kind",
+    "gen_ai.agent.id",
+)
+
+
 def kind_of(attributes: Attributes) -> Kind:
     """What a span with these attributes tells of."""
+    # Most spans of a host are of other things, and this one step sees it.
+    if attributes.keys().isdisjoint(_KINDS):
+        return ""
     operation = text(attributes, "gen_ai.operation.name").lower()
     if operation in INFERENCE:
         run_type = text(attributes, "langsmith.span.kind")
@@ -205,10 +228,16 @@ def is_embedding(attributes: Attributes) -> bool:
 def provider_of(attributes: Attributes) -> str:
     """The provider by the id that prices know it by, as responses name it; "" where none is."""
     for name in _PROVIDER:
-        plain = plain_provider(text(attributes, name))
-        if plain and plain not in _NO_PROVIDERS:
-            return ALIASES.get(plain, plain)
+        said = text(attributes, name)
+        if said and (provider := _provider(said)):
+            return provider
     return ""
+
+
+@lru_cache(maxsize=256)
+def _provider(said: str) -> str:
+    plain = plain_provider(said)
+    return "" if plain in _NO_PROVIDERS else ALIASES.get(plain, plain)
 
 
 def tool_of(attributes: Attributes, span_name: str) -> str:
@@ -222,32 +251,25 @@ def tool_of(attributes: Attributes, span_name: str) -> str:
 def who(attributes: Attributes, kind: Kind) -> dict[str, str]:
     """Whose the call is, or the calls inside, as far as one span says: by an event's fields, and
     `workflow`."""
-    found = {
-        "agent": text(attributes, "gen_ai.agent.name", "agent.name"),
-        "session": text(
-            attributes,
-            "gen_ai.conversation.id",
-            "session.id",
-            "traceloop.association.properties.session_id",
-        ),
-        "user": text(
-            attributes, "user.id", "enduser.id", "traceloop.association.properties.user_id"
-        ),
-        "workflow": text(attributes, "gen_ai.workflow.name", "traceloop.workflow.name"),
-    }
-    if not found["agent"] and text(attributes, "traceloop.span.kind") == "agent":
+    found: dict[str, str] = {}
+    if attributes.keys().isdisjoint(_WHO_NAMES):
+        return found
+    for field, names in _WHO.items():
+        if value := text(attributes, *names):
+            found[field] = value
+    if "agent" not in found and text(attributes, "traceloop.span.kind") == "agent":
         found["agent"] = text(attributes, "traceloop.entity.name")
-    if not found["agent"] and kind == "around":
+    if "agent" not in found and kind == "around":
         found["agent"] = text(attributes, "gen_ai.agent.id")
-    return {name: value for name, value in found.items() if value}
+    return {field: value for field, value in found.items() if value}
 
 
 def text(attributes: Attributes, *names: str) -> str:
     """The first of these attributes that is a text with something in it, cut to a name's length."""
     for name in names:
         value = attributes.get(name)
-        if isinstance(value, str) and value:
-            return value[:MAX_TEXT]
+        if value and isinstance(value, str):
+            return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
     return ""
 
 

@@ -2,14 +2,19 @@
 
 from typing import Final
 
-import msgspec
-
 from tollway.contract.usage import MAX_COUNT
 from tollway.producers.otel import names
 from tollway.producers.otel.names import Attributes, text
 from tollway.producers.responses import ResponseUsage
 
 __all__ = ["usage_of_span"]
+
+# What emitters write where they do not know the model.
+_UNKNOWN: Final = frozenset({"unknown", "none"})
+# Of a name: the count that it tells, and its place among the names of that.
+_RANKED: Final = {
+    name: (count, rank) for count, known in names.COUNTS.items() for rank, name in enumerate(known)
+}
 
 
 def usage_of_span(attributes: Attributes, scope: str) -> ResponseUsage:
@@ -18,40 +23,41 @@ def usage_of_span(attributes: Attributes, scope: str) -> ResponseUsage:
     `usage_missing` where it does not say both its counts: what it says is then a lower bound.
     """
     provider = names.provider_of(attributes)
-    asked = text(attributes, *names.REQUESTED_MODEL)
     response_id = text(attributes, *names.RESPONSE_ID)
-    told = ResponseUsage(
+    counts = _counts(attributes)
+    told = counts.get
+    missing = "input_tokens" not in counts or (
+        "output_tokens" not in counts and not names.is_embedding(attributes)
+    )
+    whole_input, whole_output = _totals(counts, (scope, provider) in names.EXCLUSIVE)
+    return ResponseUsage(
         id=response_id,
         source=provider if response_id else "",
         provider=provider,
-        model=_no_unknown(text(attributes, *names.SERVED_MODEL)) or _no_unknown(asked),
+        model=_model(attributes),
         service_tier=text(attributes, *names.SERVICE_TIER),
-        cache_read_tokens=_count(attributes, names.CACHE_READ) or 0,
-        cache_write_tokens=_count(attributes, names.CACHE_WRITE) or 0,
-        cache_write_1h_tokens=_count(attributes, names.CACHE_WRITE_1H) or 0,
-        reasoning_tokens=_count(attributes, names.REASONING) or 0,
-        input_audio_tokens=_count(attributes, names.AUDIO_INPUT) or 0,
-        output_audio_tokens=_count(attributes, names.AUDIO_OUTPUT) or 0,
-        input_image_tokens=_count(attributes, names.IMAGE_INPUT) or 0,
+        input_tokens=whole_input,
+        output_tokens=whole_output,
+        cache_read_tokens=told("cache_read_tokens", 0),
+        cache_write_tokens=told("cache_write_tokens", 0),
+        cache_write_1h_tokens=told("cache_write_1h_tokens", 0),
+        reasoning_tokens=told("reasoning_tokens", 0),
+        input_audio_tokens=told("input_audio_tokens", 0),
+        output_audio_tokens=told("output_audio_tokens", 0),
+        input_image_tokens=told("input_image_tokens", 0),
+        usage_missing=missing,
     )
-    return _with_totals(told, attributes, (scope, provider) in names.EXCLUSIVE)
 
 
-def _with_totals(told: ResponseUsage, attributes: Attributes, exclusive: bool) -> ResponseUsage:
-    """With the two counts that hold all others, inclusive whatever the emitter's convention."""
-    said_input, said_output = _count(attributes, names.INPUT), _count(attributes, names.OUTPUT)
-    total = _count(attributes, names.TOTAL)
-    plain_output = said_output or 0
-    cached = told.cache_read_tokens + told.cache_write_tokens
-    whole_input = _whole(said_input or 0, cached, plain_output, total, exclusive)
-    whole_output = _whole(plain_output, told.reasoning_tokens, whole_input, total, False)
-    no_output = said_output is None and not names.is_embedding(attributes)
-    return msgspec.structs.replace(
-        told,
-        input_tokens=whole_input + (_count(attributes, names.COMPACTION_INPUT) or 0),
-        output_tokens=whole_output + (_count(attributes, names.COMPACTION_OUTPUT) or 0),
-        usage_missing=said_input is None or no_output,
-    )
+def _totals(counts: dict[str, int], exclusive: bool) -> tuple[int, int]:
+    """The two counts that hold all others, inclusive whatever the emitter's convention."""
+    told = counts.get
+    total = told("total_tokens")
+    plain_output, reasoning = told("output_tokens", 0), told("reasoning_tokens", 0)
+    cached = told("cache_read_tokens", 0) + told("cache_write_tokens", 0)
+    whole_input = _whole(told("input_tokens", 0), cached, plain_output, total, exclusive)
+    whole_output = _whole(plain_output, reasoning, whole_input, total, False)
+    return whole_input + told("compaction_input", 0), whole_output + told("compaction_output", 0)
 
 
 def _whole(told: int, part: int, other: int, total: int | None, exclusive: bool) -> int:
@@ -62,19 +68,24 @@ def _whole(told: int, part: int, other: int, total: int | None, exclusive: bool)
     return told
 
 
-def _count(attributes: Attributes, known: tuple[str, ...]) -> int | None:
-    for name in known:
-        value = attributes.get(name)
+def _counts(attributes: Attributes) -> dict[str, int]:
+    """Each count that is told, by the best of its names."""
+    counts: dict[str, int] = {}
+    ranks: dict[str, int] = {}
+    for name in attributes.keys() & _RANKED.keys():
+        value = attributes[name]
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT:
-            return value
-    return None
+            count, rank = _RANKED[name]
+            if rank <= ranks.get(count, rank):
+                counts[count], ranks[count] = value, rank
+    return counts
 
 
-def _no_unknown(model: str) -> str:
-    return "" if model.lower() in _UNKNOWN else model
-
-
-# What emitters write where they do not know the model.
-_UNKNOWN: Final = frozenset({"unknown", "none"})
+def _model(attributes: Attributes) -> str:
+    served = text(attributes, *names.SERVED_MODEL)
+    if served and served.lower() not in _UNKNOWN:
+        return served
+    asked = text(attributes, *names.REQUESTED_MODEL)
+    return "" if asked.lower() in _UNKNOWN else asked

@@ -7,7 +7,7 @@ from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk import trace as sdk
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from tollway.contract.moments import format_ms
 from tollway.producers import process
@@ -17,9 +17,8 @@ from tollway.producers.complaints import Complaints
 from tollway.producers.counts import Counts
 from tollway.producers.otel.live import FRAMEWORK, Live, Told, plain
 from tollway.producers.otel.names import (
+    COUNTS,
     EMITTER_CACHE_HIT,
-    INPUT,
-    OUTPUT,
     REQUESTED_MODEL,
     Attributes,
     text,
@@ -36,6 +35,7 @@ MAX_LIVE: Final = 10_000
 MAX_TAGS: Final = 16
 # Calls as the one who serves them tells of them: who makes them pays.
 _SERVED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+_TOKENS: Final = (*COUNTS["input_tokens"], *COUNTS["output_tokens"])
 _ABORTS: Final = frozenset({"CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit"})
 
 _Key = tuple[int, int]
@@ -126,7 +126,7 @@ class MeteredSpans(sdk.SpanProcessor):
         """A span with tokens that does not say what it is: perhaps it has lost it."""
         if span.dropped_attributes:
             attributes = plain(span)
-            if any(name in attributes for name in (*INPUT, *OUTPUT)):
+            if any(name in attributes for name in _TOKENS):
                 self._counts.add("unknown")
                 self._complain_of_limit()
 
@@ -206,6 +206,5 @@ def _scope(span: sdk.ReadableSpan) -> str:
     return "" if scope is None else scope.name
 
 
-def _key(context: object) -> _Key:
-    trace_id, span_id = getattr(context, "trace_id", 0), getattr(context, "span_id", 0)
-    return trace_id, span_id
+def _key(context: SpanContext | None) -> _Key:
+    return (0, 0) if context is None else (context.trace_id, context.span_id)
