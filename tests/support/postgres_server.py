@@ -37,7 +37,7 @@ def _started(data: Path) -> "PostgresServer":
     try:
         return get_server(data, cleanup_mode="delete")
     except subprocess.TimeoutExpired:
-        # The wheel gives it ten seconds, which a busy machine does not have: it starts all the same.
+        # The wheel gives it ten seconds, too few on a busy machine: it starts all the same.
         server = get_server(data, cleanup_mode="delete")
     while True:
         try:
