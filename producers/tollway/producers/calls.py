@@ -6,8 +6,8 @@ is counted, logged once, and the host's call goes on unmetered.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Final, Literal
 from weakref import ReferenceType, ref
 
@@ -154,19 +154,36 @@ class Call:
                 yield around
             around = around._enclosing
 
-    @contextmanager
-    def running(self) -> Iterator["Call"]:
+    def running(self) -> "_Running":
         """What is called inside is a part of this call."""
-        before = _enclosing.get()
-        _enclosing.set(self)
-        try:
-            yield self
-        finally:
-            _enclosing.set(before)
+        return _Running(self)
 
     def enclose(self) -> None:
         """As `running`, for callbacks that come before and after: until the call has ended."""
         _enclosing.set(self)
+
+
+class _Running:
+    """See `Call.running`."""
+
+    __slots__ = ("_before", "_call")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._before: Call | None = None
+
+    def __enter__(self) -> Call:
+        self._before = _enclosing.get()
+        _enclosing.set(self._call)
+        return self._call
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _enclosing.set(self._before)
 
 
 _enclosing: ContextVar[Call | None] = ContextVar("tollway_call", default=None)
@@ -237,12 +254,29 @@ _INHERITED: Final = (
 )
 
 
-@contextmanager
-def safely() -> Iterator[None]:
-    """Whatever goes wrong inside, but `CallBlocked`, is our fault: told once, and gone."""
-    try:
-        yield
-    except CallBlocked:
-        raise
-    except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
+class _Safely:
+    """See `safely`. A class, because an adapter enters it six times a call."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, CallBlocked):
+            return False
         process.note_fault(error)
+        return True
+
+
+_safely: Final = _Safely()
+
+
+def safely() -> _Safely:
+    """Whatever goes wrong inside, but `CallBlocked`, is our fault: told once, and gone."""
+    return _safely
