@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Newer than pyproject.toml when the environment holds what it asks for.
 READY := .venv/.ready
 FRAMEWORKS := .frameworks
+# Processes that test, each with brokers of its own; a module's tests stay together, in their order.
+TESTERS ?= 2
+APART := -n $(TESTERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test lint frameworks kafka bench compile faults clean
 .DEFAULT_GOAL := test
@@ -27,7 +30,7 @@ demo: $(READY)
 
 # Everything that CI checks, cheapest first; ARGS goes to pytest.
 test: lint $(FRAMEWORKS)/.ready
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(APART) $(ARGS)
 	$(FRAMEWORKS)/bin/python -m pytest --confcutdir tests/frameworks tests/frameworks $(ARGS)
 
 # The agent frameworks, in an environment of their own: 1.8 GB, two minutes.

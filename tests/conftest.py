@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from xdist.workermanage import WorkerController
 
-from brokers import choose_brokers, running_broker
+from brokers import choose_brokers, kafka_home, running_broker
+from tollway.cli.kafka.apache import fetch_kafka
 from tollway.cli.kafka.broker import Broker
 from tollway.cli.kafka.topics import create_topics
 
@@ -44,12 +46,30 @@ def topics(broker: Broker) -> Broker:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RAN] = set()
+    if config.getoption("numprocesses", None) and "apache" in _CHOICE.kinds:
+        # Before there are several processes that would all fetch it.
+        fetch_kafka(kafka_home())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"broker", "fresh_broker"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
+        # For several processes: a module's tests on one kind of broker stay together.
+        kind = next((kind for kind in _CHOICE.kinds if kind in item.name), "")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}-{kind}"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["brokers"] = sorted(session.config.stash[_RAN])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController, error: object) -> None:
+    """One of several processes has ended: what it ran on counts for the whole."""
+    node.config.stash[_RAN].update(getattr(node, "workeroutput", {}).get("brokers", ()))
 
 
 def pytest_terminal_summary(
