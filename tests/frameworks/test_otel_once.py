@@ -78,6 +78,35 @@ def test_a_model_called_by_a_tool_is_a_call_of_its_own(running: Meter, traced: T
     assert [event.kind for event in running.events()] == ["llm", "tool"]
 
 
+def test_a_tool_told_of_twice_is_one_call_and_one_called_by_another_is_its_own(
+    running: Meter, traced: Traced
+) -> None:
+    start = traced.tracer.start_as_current_span
+    lookup = {**TOOL, "gen_ai.tool.name": "lookup"}
+    with (
+        start("execute_tool", attributes=TOOL),
+        start("tools/call", attributes=TOOL),
+        start("execute_tool", attributes=lookup),
+    ):
+        pass
+
+    assert [event.tool for event in running.events()] == ["lookup", "search"]
+
+
+def test_a_tool_that_is_an_agent_is_no_call_of_what_that_agent_calls(
+    running: Meter, traced: Traced
+) -> None:
+    start = traced.tracer.start_as_current_span
+    with (
+        start("execute_tool", attributes=TOOL),
+        start("invoke_agent", attributes=AGENT),
+        start("execute_tool", attributes=TOOL),
+    ):
+        chat(traced.tracer)
+
+    assert [event.kind for event in running.events()] == ["llm", "tool", "tool"]
+
+
 def test_an_adapter_around_the_span_meters_the_call(running: Meter, traced: Traced) -> None:
     call = begin(_asked)
     with call.running():

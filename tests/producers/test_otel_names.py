@@ -2,7 +2,8 @@
 
 import pytest
 
-from tollway.producers.otel.names import kind_of, provider_of, tool_of, who
+from tollway.producers.otel.names import kind_of, tool_of, who
+from tollway.producers.otel.providers import provider_of
 
 
 @pytest.mark.parametrize(
@@ -14,22 +15,23 @@ from tollway.producers.otel.names import kind_of, provider_of, tool_of, who
         ({"gen_ai.operation.name": "embeddings"}, "llm"),
         ({"gen_ai.operation.name": "acompletion"}, "llm"),
         ({"gen_ai.operation.name": "execute_tool"}, "tool"),
-        ({"gen_ai.operation.name": "invoke_agent"}, "around"),
+        ({"gen_ai.operation.name": "invoke_agent"}, "agent"),
         ({"gen_ai.operation.name": "invoke_workflow"}, "around"),
-        ({"gen_ai.operation.name": "create_agent"}, "around"),
+        ({"gen_ai.operation.name": "create_agent"}, "agent"),
         ({"gen_ai.operation.name": "retrieval"}, ""),
         ({"gen_ai.operation.name": "fetch_response"}, ""),
         ({"gen_ai.operation.name": "plan"}, ""),
         ({"openinference.span.kind": "LLM"}, "llm"),
         ({"openinference.span.kind": "EMBEDDING"}, "llm"),
         ({"openinference.span.kind": "TOOL"}, "tool"),
-        ({"openinference.span.kind": "AGENT"}, "around"),
+        ({"openinference.span.kind": "AGENT"}, "agent"),
         ({"openinference.span.kind": "CHAIN"}, "around"),
         ({"openinference.span.kind": "RETRIEVER"}, ""),
         ({"llm.request.type": "chat"}, "llm"),
         ({"llm.request.type": "rerank"}, ""),
         ({"traceloop.span.kind": "tool"}, "tool"),
         ({"traceloop.span.kind": "workflow"}, "around"),
+        ({"traceloop.span.kind": "agent"}, "agent"),
         ({"gen_ai.operation.name": "chat", "langsmith.span.kind": "llm"}, "llm"),
         ({"gen_ai.operation.name": "chat", "langsmith.span.kind": "prompt"}, ""),
         ({"gen_ai.operation.name": "embeddings", "langsmith.span.kind": "retriever"}, ""),
@@ -61,6 +63,18 @@ def test_only_inference_is_spend_of_a_model(attributes: dict[str, object], kind:
         ({"gen_ai.system": "strands-agents"}, ""),
         ({"gen_ai.system": "Langchain", "llm.provider": "openai"}, "openai"),
         ({"gen_ai.system": "unknown"}, ""),
+        ({"gen_ai.system": "openai", "server.address": "api.groq.com"}, "groq"),
+        ({"gen_ai.system": "openai", "server.address": "mine.openai.azure.com"}, "azure"),
+        (
+            {"gen_ai.system": "openai", "server.address": "localhost", "server.port": 11434},
+            "ollama",
+        ),
+        (
+            {"gen_ai.system": "openai", "gen_ai.openai.api_base": "https://openrouter.ai/api/v1/"},
+            "openrouter",
+        ),
+        ({"gen_ai.system": "openai", "server.address": "proxy.example"}, "openai"),
+        ({"gen_ai.system": "openai", "server.address": "http://[bad"}, "openai"),
         ({}, ""),
     ],
 )
@@ -93,7 +107,7 @@ def test_agents_conversations_users_and_workflows_are_found_in_every_dialect() -
         },
         "around",
     ) == {"agent": "planner", "session": "s-2", "workflow": "trip"}
-    assert who({"gen_ai.agent.id": "asst_1"}, "around") == {"agent": "asst_1"}
+    assert who({"gen_ai.agent.id": "asst_1"}, "agent") == {"agent": "asst_1"}
 
 
 def test_a_tool_is_named_by_its_attribute_else_by_its_span() -> None:

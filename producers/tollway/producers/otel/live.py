@@ -46,7 +46,8 @@ class Live:
         self._inherited: dict[str, str] = {}
         if around is not None:
             self._come_into(around)
-        self._inside: set[Kind] = set()
+        # Calls that were metered in here, by what they are called.
+        self._inside: set[str] = set()
         self._seen = -1
         self.kind: Kind = ""
         self.attributes: Attributes = {}
@@ -58,6 +59,9 @@ class Live:
         around._look()
         self._inherited = around.said
         outer = around if around.kind in {"llm", "tool"} else around._outer
+        if around.kind == "agent":
+            # What an agent calls is no part of the call that started it.
+            outer = None
         if outer is not None and outer._depth < MAX_NESTED:
             self._outer, self._depth = outer, outer._depth + 1
 
@@ -81,7 +85,7 @@ class Live:
         before = inherited.get("session")
         if before and before != said["session"]:
             said["parent_session"] = before
-        if self.kind == "around" and self._span is not None:
+        if self.kind in {"agent", "around"} and self._span is not None:
             context = self._span.get_span_context()
             if context is not None:
                 # An agent's run: where it names no conversation, its trace stands for it.
@@ -118,8 +122,8 @@ class Live:
         """Lets go what it holds of the span's attributes, which may be prompts."""
         self.attributes = {}
 
-    def is_metered_inside(self, kind: Told) -> bool:
-        return kind in self._inside or (self._call is not None and self._call.metered_inside)
+    def is_metered_inside(self, call: str) -> bool:
+        return call in self._inside or (self._call is not None and self._call.metered_inside)
 
     def is_an_adapters(self, kind: Told) -> bool:
         """Whether an adapter's call of this kind was around when the span began: it meters it."""
@@ -137,11 +141,11 @@ class Live:
             outer = outer._outer
         return outer is not None
 
-    def mark_outer(self, kind: Told) -> None:
-        """What is around of the same kind is the same call, told of by another emitter."""
+    def mark_outer(self, call: str) -> None:
+        """What is around and is called the same is the same call, told of by another emitter."""
         outer = self._outer
         while outer is not None:
-            outer._inside.add(kind)
+            outer._inside.add(call)
             outer = outer._outer
 
 

@@ -5,10 +5,7 @@ is in no table here, and nothing reads an attribute that is in none.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final, Literal
-
-from tollway.domain.prices.names import ALIASES, plain_provider
 
 __all__ = [
     "COUNTS",
@@ -23,16 +20,15 @@ __all__ = [
     "Kind",
     "is_embedding",
     "kind_of",
-    "provider_of",
     "text",
     "tool_of",
     "who",
 ]
 
 Attributes = Mapping[str, object]
-# What a span tells of: a call of a model, a call of a tool, or something around calls that may say
-# whose they are. "" is none of our business.
-Kind = Literal["llm", "tool", "around", ""]
+# What a span tells of: a call of a model, a call of a tool, an agent at work, or something else
+# around calls that may say whose they are. "" is none of our business.
+Kind = Literal["llm", "tool", "agent", "around", ""]
 
 # For each count the names that are in use; the first that a span has counts. New ones come first.
 COUNTS: Final[dict[str, tuple[str, ...]]] = {
@@ -120,26 +116,6 @@ EXCLUSIVE: Final = frozenset(
     }
 )
 
-_PROVIDER: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-# Frameworks that put their own name where the provider's belongs.
-_NO_PROVIDERS: Final = frozenset(
-    {
-        "agent-framework",
-        "autogen",
-        "crewai",
-        "haystack",
-        "langchain",
-        "langgraph",
-        "litellm",
-        "llamaindex",
-        "microsoft-agent-framework",
-        "openai-agents",
-        "other",
-        "strands-agents",
-        "unknown",
-    }
-)
-
 # A span that tells of a call has one of these.
 _KINDS: Final = (
     "gen_ai.operation.name",
@@ -161,16 +137,20 @@ INFERENCE: Final = _EMBEDDINGS | {
     "responses",
     "text_completion",
 }
-_AROUND: Final = frozenset({"create_agent", "invoke_agent", "invoke_workflow"})
+_AROUND: Final[dict[str, Kind]] = {
+    "create_agent": "agent",
+    "invoke_agent": "agent",
+    "invoke_workflow": "around",
+}
 _OPENINFERENCE: Final[dict[str, Kind]] = {
-    "AGENT": "around",
+    "AGENT": "agent",
     "CHAIN": "around",
     "EMBEDDING": "llm",
     "LLM": "llm",
     "TOOL": "tool",
 }
 _TRACELOOP: Final[dict[str, Kind]] = {
-    "agent": "around",
+    "agent": "agent",
     "task": "around",
     "tool": "tool",
     "workflow": "around",
@@ -209,7 +189,7 @@ def kind_of(attributes: Attributes) -> Kind:
     if operation == "execute_tool":
         return "tool"
     if operation in _AROUND:
-        return "around"
+        return _AROUND[operation]
     if text(attributes, "llm.request.type") in _TRACELOOP_REQUESTS:
         return "llm"
     inference = _OPENINFERENCE.get(text(attributes, "openinference.span.kind").upper())
@@ -223,21 +203,6 @@ def is_embedding(attributes: Attributes) -> bool:
         or text(attributes, "llm.request.type") == "embedding"
         or text(attributes, "openinference.span.kind").upper() == "EMBEDDING"
     )
-
-
-def provider_of(attributes: Attributes) -> str:
-    """The provider by the id that prices know it by, as responses name it; "" where none is."""
-    for name in _PROVIDER:
-        said = text(attributes, name)
-        if said and (provider := _provider(said)):
-            return provider
-    return ""
-
-
-@lru_cache(maxsize=256)
-def _provider(said: str) -> str:
-    plain = plain_provider(said)
-    return "" if plain in _NO_PROVIDERS else ALIASES.get(plain, plain)
 
 
 def tool_of(attributes: Attributes, span_name: str) -> str:
@@ -259,7 +224,7 @@ def who(attributes: Attributes, kind: Kind) -> dict[str, str]:
             found[field] = value
     if "agent" not in found and text(attributes, "traceloop.span.kind") == "agent":
         found["agent"] = text(attributes, "traceloop.entity.name")
-    if "agent" not in found and kind == "around":
+    if "agent" not in found and kind == "agent":
         found["agent"] = text(attributes, "gen_ai.agent.id")
     return {field: value for field, value in found.items() if value}
 

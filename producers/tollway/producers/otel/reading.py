@@ -5,6 +5,7 @@ from typing import Final
 from tollway.contract.usage import MAX_COUNT
 from tollway.producers.otel import names
 from tollway.producers.otel.names import Attributes, text
+from tollway.producers.otel.providers import provider_of
 from tollway.producers.responses import ResponseUsage
 
 __all__ = ["usage_of_span"]
@@ -22,7 +23,7 @@ def usage_of_span(attributes: Attributes, scope: str) -> ResponseUsage:
 
     `usage_missing` where it does not say both its counts: what it says is then a lower bound.
     """
-    provider = names.provider_of(attributes)
+    provider = provider_of(attributes)
     response_id = text(attributes, *names.RESPONSE_ID)
     counts = _counts(attributes)
     told = counts.get

@@ -95,13 +95,16 @@ class MeteredSpans(sdk.SpanProcessor):
             self._mind_unknown(span)
 
     def _tell(self, span: sdk.ReadableSpan, live: Live, kind: Told) -> None:
+        # A model that is called inside a call of a model is that call; a tool only if it is the
+        # same tool: tools call others.
+        call = "a model" if kind == "llm" else f"tool {tool_of(live.attributes, span.name)}"
         if span.kind in _SERVED:
             self._counts.add("served")
         elif live.is_an_adapters(kind):
             # It knows more of the call than a span does.
-            live.mark_outer(kind)
+            live.mark_outer(call)
             self._counts.add("by_adapter")
-        elif live.is_metered_inside(kind):
+        elif live.is_metered_inside(call):
             self._counts.add("metered_inside")
         else:
             fields = _event(span, live, kind)
@@ -109,7 +112,7 @@ class MeteredSpans(sdk.SpanProcessor):
                 self._counts.add("left_to_outer")
                 return
             process.booked(fields)
-            live.mark_outer(kind)
+            live.mark_outer(call)
             self._count(span, kind, fields)
 
     def _count(self, span: sdk.ReadableSpan, kind: Told, fields: Fields) -> None:
