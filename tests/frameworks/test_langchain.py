@@ -182,7 +182,8 @@ def test_a_retry_is_the_same_call_and_an_error_is_told(
     first, second = running.events()
     assert first.status == "ok"
     assert second.status == "error"
-    assert second.usage_missing
+    # An error answer used nothing.
+    assert not second.usage_missing
     assert len(server.requests) == 3
 
 

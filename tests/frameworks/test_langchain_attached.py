@@ -1,5 +1,8 @@
 """LangChain's handler: for one call or the process, twice, and above the SDKs' own adapters."""
 
+import subprocess
+import sys
+
 import pytest
 
 from answering import ReplayServer
@@ -12,6 +15,33 @@ from tollway.producers.adapters.langchain import callback_handler
 from tollway.producers.testing import Meter
 
 pytestmark = pytest.mark.framework("langchain")
+
+WAITS = """
+import sys
+from tollway import meter
+from tollway.producers.testing import metered
+
+with metered() as running:
+    meter.instrument()
+    assert "langchain_core" not in sys.modules
+    from langchain_core.language_models.fake_chat_models import ParrotFakeChatModel
+    ParrotFakeChatModel().invoke("hello")
+    print([event.tags for event in running.events()])
+"""
+
+
+def test_it_waits_until_the_host_imports_langchain() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS],
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[{'framework': 'langchain'}]"]
 
 
 @pytest.mark.framework("langchain", attach=False)

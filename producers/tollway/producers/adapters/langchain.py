@@ -21,6 +21,7 @@ from tollway.producers.adapters.langchain_usage import (
     result_usage,
 )
 from tollway.producers.adapters.patching import Patches
+from tollway.producers.adapters.stainless_reading import refused
 from tollway.producers.calls import Asked, Call, safely
 
 __all__ = ["attach", "callback_handler"]
@@ -148,7 +149,8 @@ class _Callbacks:
         with safely():
             call = _runs.ended(run_id)
             if call is not None:
-                call.failed(error, partial_usage(response, _asked_provider(call)))
+                usage = partial_usage(response, _asked_provider(call))
+                call.failed(error, usage or refused(error))
 
     def on_chain_start(
         self,
