@@ -151,12 +151,19 @@ def _asked(path: object, content: object) -> Asked | None:
 
 def _requesting(request: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(request)
-    def requested(client: Sdks, method: Sdks, path: Sdks, content: Sdks, *args: object) -> Sdks:
-        opened = _opened(path, content)
+    def requested(
+        client: Sdks,
+        http_method: Sdks,
+        path: Sdks,
+        request_dict: Sdks,
+        *args: object,
+        **more: object,
+    ) -> Sdks:
+        opened = _opened(path, request_dict)
         if opened is None:
-            return request(client, method, path, content, *args)
+            return request(client, http_method, path, request_dict, *args, **more)
         with _Failing(opened):
-            response = request(client, method, path, content, *args)
+            response = request(client, http_method, path, request_dict, *args, **more)
         opened.answered(response)
         return response
 
@@ -166,13 +173,18 @@ def _requesting(request: Callable[..., Any]) -> Callable[..., Any]:
 def _requesting_async(request: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(request)
     async def requested(
-        client: Sdks, method: Sdks, path: Sdks, content: Sdks, *args: object
+        client: Sdks,
+        http_method: Sdks,
+        path: Sdks,
+        request_dict: Sdks,
+        *args: object,
+        **more: object,
     ) -> Sdks:
-        opened = _opened(path, content)
+        opened = _opened(path, request_dict)
         if opened is None:
-            return await request(client, method, path, content, *args)
+            return await request(client, http_method, path, request_dict, *args, **more)
         with _Failing(opened):
-            response = await request(client, method, path, content, *args)
+            response = await request(client, http_method, path, request_dict, *args, **more)
         opened.answered(response)
         return response
 
@@ -182,10 +194,15 @@ def _requesting_async(request: Callable[..., Any]) -> Callable[..., Any]:
 def _streaming(request: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(request)
     def streamed(
-        client: Sdks, method: Sdks, path: Sdks, content: Sdks, *args: object
+        client: Sdks,
+        http_method: Sdks,
+        path: Sdks,
+        request_dict: Sdks,
+        *args: object,
+        **more: object,
     ) -> Iterator[Sdks]:
-        opened = _opened(path, content)
-        chunks = request(client, method, path, content, *args)
+        opened = _opened(path, request_dict)
+        chunks = request(client, http_method, path, request_dict, *args, **more)
         if opened is None:
             yield from chunks
             return
@@ -203,13 +220,18 @@ def _streaming(request: Callable[..., Any]) -> Callable[..., Any]:
 def _streaming_async(request: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(request)
     async def streamed(
-        client: Sdks, method: Sdks, path: Sdks, content: Sdks, *args: object
+        client: Sdks,
+        http_method: Sdks,
+        path: Sdks,
+        request_dict: Sdks,
+        *args: object,
+        **more: object,
     ) -> Sdks:
-        opened = _opened(path, content)
+        opened = _opened(path, request_dict)
         if opened is None:
-            return await request(client, method, path, content, *args)
+            return await request(client, http_method, path, request_dict, *args, **more)
         with _Failing(opened):
-            chunks = await request(client, method, path, content, *args)
+            chunks = await request(client, http_method, path, request_dict, *args, **more)
         return _passed(Counted(opened.call, _PROVIDER), chunks)
 
     return streamed
