@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.trace import Tracer
+from opentelemetry.util.types import AttributeValue
 
 from inference_spans import AGENT, ANSWERED, CHAT, Traced, chat
 from tollway.contract.usage import UsageEvent
@@ -22,7 +23,7 @@ TREES = st.recursive(
     ),
     max_leaves=12,
 )
-AROUND = {
+AROUND: dict[str, dict[str, AttributeValue]] = {
     "ann": {**AGENT, "gen_ai.agent.name": "ann"},
     "bob": {**AGENT, "gen_ai.agent.name": "bob"},
     "GET /": {"http.request.method": "GET"},

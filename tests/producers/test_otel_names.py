@@ -1,5 +1,8 @@
 """Which spans tell of spend, and whose it is, by their attributes; needs no OpenTelemetry."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tollway.producers.otel.names import kind_of, tool_of, who
@@ -114,3 +117,25 @@ def test_a_tool_is_named_by_its_attribute_else_by_its_span() -> None:
     assert tool_of({"gen_ai.tool.name": "search"}, "execute_tool x") == "search"
     assert tool_of({"tool.name": "lookup"}, "anything") == "lookup"
     assert tool_of({}, "execute_tool weather") == "weather"
+
+
+WITHOUT_SDK = """
+import sys
+sys.modules["opentelemetry"] = None
+from tollway.producers import otel
+from tollway.producers.otel.reading import usage_of_span
+try:
+    otel.SpanProcessor
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_without_opentelemetry_the_way_out_is_named() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SDK], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert told.stdout == (
+        "SpanProcessor needs opentelemetry-sdk; install it with: pip install 'tollway[otel]'\n"
+    )
