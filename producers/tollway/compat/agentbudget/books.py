@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
@@ -80,9 +81,15 @@ class SessionBooks(Books):
         self.lines: deque[Line] = deque(maxlen=MAX_LISTED)
         self._metadata: dict[str, Mapping[str, object]] = {}
 
-    def note(self, event_id: str, metadata: Mapping[str, object]) -> None:
-        """What the host says of an event that it is about to record."""
-        self._metadata[event_id] = metadata
+    @contextmanager
+    def noting(self, event_id: str, metadata: Mapping[str, object] | None) -> Iterator[None]:
+        """Within, an event is recorded of which the host says this; it may come to be lost."""
+        if metadata is not None:
+            self._metadata[event_id] = metadata
+        try:
+            yield
+        finally:
+            self._metadata.pop(event_id, None)
 
     def book(self, event: UsageEvent) -> Booked:
         # One lock for a session and its children, so the difference is this event's.
@@ -104,7 +111,7 @@ class SessionBooks(Books):
             entry=entry,
             counted_pico=counted_pico,
             at_s=time.time(),
-            metadata=self._metadata.pop(entry.id, None),
+            metadata=self._metadata.get(entry.id),
         )
         for books in self.lineage():
             if isinstance(books, SessionBooks):

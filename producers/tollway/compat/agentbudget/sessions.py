@@ -131,9 +131,8 @@ class BudgetSession:
         event_id = uuid.uuid4().hex
         fields: Fields = {"id": event_id, "kind": "tool", "tool": tool_name, **told}
         fields["cost"] = format_usd(_cost(cost))
-        if metadata is not None:
-            self.books.note(event_id, metadata)
-        self._book(fields)
+        with self.books.noting(event_id, metadata):
+            self._book(fields)
         self.settle()
         return result
 
@@ -208,9 +207,9 @@ class BudgetSession:
         for session in self._lineage():
             if (session.books.limits.left_pico() or 0) <= 0:
                 return session._exhausted()
-        spent, limit = blocked.spent, blocked.limit
-        if spent is not None and limit is not None:
-            return BudgetExhausted(float(limit), float(spent))
+        said = blocked.decision
+        if said is not None and said.unit == "usd" and said.spent and said.limit:
+            return BudgetExhausted(float(said.limit), float(said.spent))
         return BudgetExhausted(as_float(self.books.hard_pico), self.spent)
 
     def settle(self) -> None:

@@ -1,9 +1,11 @@
 """Backends over PostgreSQL: caps, costs and counts that all processes share, exact to the digit."""
 
+import os
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from tollway.compat.amounts import exact_pico
 from tollway.compat.pramiti.backends import ICostBackend, action_named
@@ -97,7 +99,7 @@ Row = tuple[object, ...]
 
 
 class _Database:
-    """One connection, opened at first use and again after it broke; threads take turns.
+    """One connection, opened at first use and again after it broke or a fork; threads take turns.
 
     A statement that failed with its connection is not sent again: it may have been carried out.
     """
@@ -106,7 +108,10 @@ class _Database:
         self._conninfo = conninfo
         self._lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
+        # Its parent's, in a forked child, which must not close it.
+        self._inherited: psycopg.Connection | None = None
         self._migrated = False
+        _databases.add(self)
 
     def row(self, statement: str, values: Sequence[object]) -> Row | None:
         """The first row, if the statement gives any. Raises psycopg's errors."""
@@ -120,6 +125,11 @@ class _Database:
                 self._connection.close()
                 self._connection = None
 
+    def after_fork(self) -> None:
+        """A child opens its own: two processes on one connection would read each other's rows."""
+        self._lock = threading.Lock()
+        self._inherited, self._connection = self._connection, None
+
     def _open(self) -> "psycopg.Connection":
         connection = self._connection
         if connection is None or connection.closed:
@@ -132,6 +142,18 @@ class _Database:
             connection.execute(SCHEMA.encode())
             self._migrated = True
         return connection
+
+
+_databases: WeakSet[_Database] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_databases):
+        database.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class PostgresBackend(ICostBackend):

@@ -30,16 +30,15 @@ class TollwayBackend(InMemoryBackend):
         """What this process knows of; where a block stands, what the fleet has spent."""
         blocked = _blocked(workspace_id, agent_id)
         if blocked is not None:
-            return float(blocked.spent or 0)
+            return _dollars(blocked)
         return super().get_today_cost(workspace_id, agent_id)
 
     def get_cap(self, workspace_id: str, agent_id: str) -> dict[str, object] | None:
         blocked = _blocked(workspace_id, agent_id)
         if blocked is None:
             return super().get_cap(workspace_id, agent_id)
-        # Not the limit that the block names: spend and limit are of one moment, and a block without
-        # amounts, such as a person's, is one too.
-        return {"max_usd_per_day": float(blocked.spent or 0), "action_on_breach": "block"}
+        # What is spent, and not the limit that the block names: a block without one is one too.
+        return {"max_usd_per_day": _dollars(blocked), "action_on_breach": "block"}
 
 
 def _blocked(workspace_id: str, agent_id: str) -> CallBlocked | None:
@@ -48,3 +47,11 @@ def _blocked(workspace_id: str, agent_id: str) -> CallBlocked | None:
     except CallBlocked as blocked:
         return blocked
     return None
+
+
+def _dollars(blocked: CallBlocked) -> float:
+    """What the block says was spent; 0 where it is about tokens or calls, or says nothing."""
+    decision = blocked.decision
+    if decision is None or decision.spent is None or decision.unit != "usd":
+        return 0.0
+    return float(decision.spent)
