@@ -230,7 +230,7 @@ def cut(body: bytes, places: Iterable[int]) -> list[bytes]:
 
 @given(
     st.lists(TEXTS, max_size=4),
-    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
     st.sampled_from([as_events, as_lines, as_array, as_messages]),
     st.lists(st.integers(0, 5000), max_size=8),
 )

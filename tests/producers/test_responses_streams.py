@@ -205,7 +205,9 @@ def test_a_converse_stream_says_its_usage_at_the_end(make: Callable[[], list[obj
 
 def test_a_failure_in_a_binary_stream_is_an_error() -> None:
     message = eventstream_message(
-        b'{"message": "slow down"}', exception_type="throttlingException", message_type="exception"
+        b'{"originalStatusCode": 424}',
+        exception_type="modelStreamErrorException",
+        message_type="exception",
     )
     usage = usage_of(message)
     assert (usage.status, usage.usage_missing) == ("error", False)
@@ -255,3 +257,11 @@ def test_a_document_beyond_all_measure_is_let_go_of_and_the_next_is_read(
     last = chunk("a", "stop", {"prompt_tokens": 5, "completion_tokens": 7})
     reader.feed(b"data: " + json.dumps(last).encode() + b"\n\n")
     assert reader.usage().input_tokens == 5
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_they_like_and_be_cut_within_their_ends(end: str) -> None:
+    last = json.dumps(chunk("a", "stop", {"prompt_tokens": 5, "completion_tokens": 7}))
+    body = f"event: x{end}data: {last}{end}{end}data: [DONE]{end}{end}".encode()
+    usage = usage_of(body[at : at + 1] for at in range(len(body)))
+    assert (usage.input_tokens, usage.output_tokens, usage.usage_missing) == (5, 7, False)
