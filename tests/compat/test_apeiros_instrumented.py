@@ -19,16 +19,18 @@ attached = apeiros.instrument("openai")
 apeiros.start_session(budget=0.0005, customer_id="acme", task="answer")
 client = openai.OpenAI()
 for _ in range(2):
-    client.chat.completions.create(
+    response = client.chat.completions.create(
         model="gpt-4o", messages=[{"role": "user", "content": "CANARY"}]
     )
+# The habit from before: it was counted already.
+apeiros.wrap(response)
 state = apeiros.get_state()
 print(json.dumps({"attached": attached, "state": state, "end": apeiros.end_session()}))
 """
 
 
 @pytest.mark.skipif(not FRAMEWORKS.exists(), reason="no frameworks here: make frameworks")
-def test_calls_are_counted_without_wrap_and_none_is_stopped(tmp_path: Path) -> None:
+def test_calls_are_counted_once_with_wrap_or_without_and_none_is_stopped(tmp_path: Path) -> None:
     state = tmp_path / "tasks.jsonl"
     with canned_providers() as address:
         done = subprocess.run(

@@ -15,7 +15,7 @@ from tollway.api.app import create_app
 from tollway.api.clickhouse import ClickHouseStore, connect_reader
 from tollway.api.settings import ApiSettings
 from tollway.compat.pramiti import ApiBackend, CapChecker, CapExceededError, TollwayBackend
-from tollway.compat.pramiti.api import ApiUnavailable
+from tollway.compat.pramiti.api import PAGE, ApiUnavailable
 from tollway.contract.command import SetBudget
 from tollway.contract.moments import format_ms
 from tollway.producers.testing import Meter, metered
@@ -114,6 +114,36 @@ def test_a_cap_is_a_budget_of_the_workspace_and_its_spend_what_was_charged(
     (command,) = fleet.log.commands
     assert isinstance(command, SetBudget)
     assert (command.budget.match, command.budget.window) == ({"agent": "bot"}, "day")
+
+
+@pytest.mark.parametrize("subject", [{"agent": "bot"}, {}])
+def test_a_block_in_force_is_a_cap_that_is_spent(fleet: Fleet, subject: dict[str, str]) -> None:
+    in_force = {
+        "workspace": "acme",
+        "subject": subject,
+        "subject_text": "of this test",
+        "mode": "",
+        "expires_at": None,
+    }
+    # Newest first: the block is on a page of its own.
+    blocked = [{**in_force, "id": "d0", "issued_at": "2026-03-10T12:00:00.000Z"}]
+    warned = [
+        {
+            **in_force,
+            "id": f"d{number}",
+            "rule": f"budget:{number}",
+            "action": "warn",
+            "issued_at": "2026-03-10T13:00:00.000Z",
+        }
+        for number in range(1, PAGE + 2)
+    ]
+    stored(fleet.tables, "decisions", *blocked, *warned)
+
+    with pytest.raises(CapExceededError) as raised:
+        CapChecker(ApiBackend(fleet.address)).check("acme", "bot")
+
+    assert (raised.value.today_cost, raised.value.max_usd) == (0.0, 0.0)
+    CapChecker(ApiBackend(fleet.address)).check("another", "bot")
 
 
 def test_an_agent_without_a_cap_may_go_on(fleet: Fleet) -> None:

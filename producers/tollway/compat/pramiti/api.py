@@ -23,6 +23,9 @@ __all__ = ["ApiBackend", "ApiUnavailable"]
 
 TIMEOUT_S: Final = 5.0
 MAX_KEPT: Final = 10_000
+# Of decisions in force, which are few: budgets and people make them.
+PAGE: Final = 500
+MAX_PAGES: Final = 20
 _PLAIN: Final = re.compile(r"[A-Za-z0-9.-]{1,120}")
 
 Document = dict[str, object]
@@ -42,8 +45,9 @@ class ApiBackend(ICostBackend):
     """`api` is its address, else ``TOLLWAY_API``. An answer serves checks for `kept_s` seconds.
 
     A cap is the day's budget (UTC) of one agent; a budget that somebody has set for that agent, or
-    for each agent, is its cap too, and the lowest counts. Costs that are added are metered: they
-    are in the answers once the worker has charged them and the sinks have stored that.
+    for each agent, is its cap too, and the lowest counts. A block in force for the agent or for the
+    workspace is a cap that is spent. Costs that are added are metered: they are in the answers
+    once the worker has charged them and the sinks have stored that.
     """
 
     def __init__(self, api: str | None = None, *, kept_s: float = 1.0) -> None:
@@ -90,7 +94,10 @@ class ApiBackend(ICostBackend):
         if kept is not None and now_s < kept.until_s:
             return kept
         cap = self._cap(workspace_id, agent_id)
-        cost = 0.0 if cap is None else self._cost(workspace_id, agent_id)
+        cost = self._cost(workspace_id, agent_id)
+        if self._is_blocked(workspace_id, agent_id):
+            # What is spent, and not what the block names: a person's names nothing.
+            cap = {"max_usd_per_day": cost, "action_on_breach": "block"}
         kept = _Kept(now_s + self._kept_s, cap, cost)
         with self._lock:
             self._kept[key] = kept
@@ -115,6 +122,22 @@ class ApiBackend(ICostBackend):
         # Of equal ones, "block" sorts before "warn".
         limit, action = min(caps, key=lambda cap: (cap[0], str(cap[1])))
         return {"max_usd_per_day": format_usd(limit), "action_on_breach": action}
+
+    def _is_blocked(self, workspace_id: str, agent_id: str) -> bool:
+        asked = {"workspace": workspace_id, "active": "true", "limit": str(PAGE)}
+        for _ in range(MAX_PAGES):
+            answer = self._send("GET", "/v1/decisions", asked)
+            for decision in _rows(answer):
+                concerns = decision.get("subject") in ({}, {"agent": agent_id})
+                if concerns and _is_enforced_block(decision):
+                    return True
+            cursor = answer.get("next_cursor")
+            if cursor is None:
+                return False
+            asked["cursor"] = str(cursor)
+        raise ApiUnavailable(
+            f"more than {PAGE * MAX_PAGES} decisions are in force; which, is unknown"
+        )
 
     def _cost(self, workspace_id: str, agent_id: str) -> float:
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -155,6 +178,10 @@ class ApiBackend(ICostBackend):
 def _rows(answer: Document) -> list[Document]:
     rows = answer.get("rows")
     return rows if isinstance(rows, list) else []
+
+
+def _is_enforced_block(decision: Document) -> bool:
+    return decision.get("action") == "block" and decision.get("mode") != "observe"
 
 
 def _budget_id(agent_id: str) -> str:
