@@ -56,6 +56,28 @@ def test_tail_shows_names_and_numbers_and_never_free_text() -> None:
     assert line == ("2026-03-10T12:00:00.000Z  llm     tailed: bot run-1  gpt-4o  in 1,200 out 30")
 
 
+def test_tail_shows_a_cloudevent_as_the_event_that_it_means() -> None:
+    record = Followed(
+        topic=USAGE.name,
+        partition=3,
+        offset=9,
+        value=b'{"model":"gpt-4o","input_tokens":1200,"output_tokens":30}',
+        headers={
+            "ce_specversion": "1.0",
+            "ce_type": "usage",
+            "ce_source": "/app",
+            "ce_id": "1",
+            "ce_time": "2026-03-10T12:00:00Z",
+            "ce_subject": "bot",
+            "ce_partitionkey": "tailed",
+        },
+    )
+
+    line = line_of(record, ALL, "tailed")
+
+    assert line == "2026-03-10T12:00:00Z  llm     tailed: bot  gpt-4o  in 1,200 out 30"
+
+
 def test_tail_keeps_to_a_workspace_and_to_what_is_asked() -> None:
     record = usage(json.dumps(EVENT).encode())
 

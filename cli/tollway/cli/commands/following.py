@@ -11,6 +11,9 @@ from tollway.cli.failing import fail
 from tollway.contract.control import ControlRecord, Decision, Finding, Heartbeat
 from tollway.contract.topics import CONTROL
 from tollway.contract.usage import UsageEvent
+from tollway.domain.cloudevents import envelope_of, unwrap
+from tollway.domain.reading import Unreadable, read_usage
+from tollway.domain.records import Headers
 
 __all__ = ["Followed", "follow", "line_of"]
 
@@ -18,7 +21,6 @@ ANSWER_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 
 _control: msgspec.json.Decoder[ControlRecord] = msgspec.json.Decoder(ControlRecord)
-_usage = msgspec.json.Decoder(UsageEvent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class Followed:
     partition: int
     offset: int
     value: bytes | None
+    headers: Headers | None = None
 
 
 def follow(brokers: str, topics: Sequence[str]) -> Iterator[Followed]:
@@ -55,6 +58,7 @@ def follow(brokers: str, topics: Sequence[str]) -> Iterator[Followed]:
                 partition=message.partition() or 0,
                 offset=message.offset() or 0,
                 value=message.value(),
+                headers=message.headers(),
             )
     finally:
         consumer.close()
@@ -79,14 +83,22 @@ def line_of(record: Followed, wanted: frozenset[str], workspace: str | None) -> 
     """None for what is not to be shown. Only names and numbers are: no field of free text."""
     if record.value is None:
         return None
-    decoder = _control if record.topic == CONTROL.name else _usage
+    message: ControlRecord | UsageEvent
     try:
-        message = decoder.decode(record.value)
-    except msgspec.DecodeError:
+        if record.topic == CONTROL.name:
+            message = _control.decode(record.value)
+        else:
+            message = _usage_of(record.value, record.headers)
+    except (msgspec.DecodeError, Unreadable):
         return f"unreadable  {record.topic}/{record.partition} @ {record.offset}"
     if isinstance(message, Heartbeat) or workspace not in (None, message.workspace):
         return None
     return _line(message, wanted)
+
+
+def _usage_of(value: bytes, headers: Headers | None) -> UsageEvent:
+    envelope = envelope_of(headers) if headers else None
+    return read_usage(value) if envelope is None else unwrap(value, envelope)
 
 
 def _line(message: Decision | Finding | UsageEvent, wanted: frozenset[str]) -> str | None:
