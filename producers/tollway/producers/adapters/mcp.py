@@ -18,6 +18,7 @@ from tollway.producers.calls import Asked, Call, begin, safely
 __all__ = ["attach", "wrap"]
 
 _FRAMEWORK: Final = "mcp"
+_ASKS_BACK: Final = "InputRequiredResult"
 # What a session's server is called, or what the host calls it.
 _connections: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 # Sessions that `wrap` meters: what is attached to all of them lets them pass.
@@ -67,8 +68,8 @@ def _initializing(initialize: Callable[..., Any]) -> Callable[..., Any]:
         told: object = await initialize(session, *args, **kwargs)
         with safely():
             # A name that the host gave with `wrap` stays.
-            name = getattr(getattr(told, "serverInfo", None), "name", "")
-            _connections.setdefault(session, str(name))
+            server = getattr(told, "serverInfo", None)
+            _connections.setdefault(session, str(getattr(server, "name", "")))
         return told
 
     return initialized
@@ -104,13 +105,22 @@ def _asked(session: object, args: Sequence[object], kwargs: Mapping[str, object]
         kind="tool",
         framework=_FRAMEWORK,
         tool=str(given["name"]),
-        connection=_connections.get(session, ""),
+        connection=_connections.get(session) or _server_of(session),
         arguments=given.get("arguments") or {},
     )
 
 
+def _server_of(session: object) -> str:
+    """Sessions of version 2 say it themselves."""
+    return str(getattr(getattr(session, "server_info", None), "name", ""))
+
+
 def _returned(call: Call, result: object) -> None:
     """A tool that failed is a result that says so, and no exception."""
+    if type(result).__name__ == _ASKS_BACK:
+        # Of version 2: the call goes on, with what the host answers.
+        call.done = True
+        return
     with safely():
         failed = getattr(result, "isError", False) or getattr(result, "is_error", False)
         call.returned(_said(result), status="error" if failed else "ok")

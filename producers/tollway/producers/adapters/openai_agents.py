@@ -8,8 +8,9 @@ and none of these limits. Realtime and voice sessions have other hooks: they are
 """
 
 import functools
+import importlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from tollway.producers.adapters.attaching import Detach
@@ -18,7 +19,7 @@ from tollway.producers.adapters.openai_agents_runs import current_run, model_cal
 from tollway.producers.adapters.openai_agents_usage import ModelStream, response_usage
 from tollway.producers.adapters.overriding import wrap_overrides
 from tollway.producers.adapters.passing import Refusals, refusal_in
-from tollway.producers.adapters.patching import Patches
+from tollway.producers.adapters.patching import Patches, Wrapper
 from tollway.producers.calls import open_call, safely
 
 __all__ = ["attach", "run_hooks"]
@@ -41,8 +42,6 @@ def run_hooks(also: object = None, *, model: str = "") -> Sdk:
 def attach() -> Detach:
     """Meters every run, and every model that is asked outside of runs."""
     import agents
-    from agents import tool
-    from agents.run_internal import tool_execution
 
     from tollway.producers.adapters.openai_agents_hooks import with_hooks
 
@@ -52,14 +51,19 @@ def attach() -> Detach:
         patches.wrap(agents.Runner, name, functools.partial(_runs, with_hooks))
     models = {"get_response": _answering, "stream_response": _streaming}
     wrap_overrides(patches, agents.Model, models)
-    signal = agents.AgentsException
-    patches.wrap(
-        tool_execution,
-        "_invoke_function_tool_with_metadata",
-        functools.partial(_invoking, signal),
-    )
-    patches.wrap(tool, "maybe_invoke_function_tool_failure_error_function", _wording)
+    _wrap_tools(patches, functools.partial(_invoking, agents.AgentsException))
     return patches.undo
+
+
+def _wrap_tools(patches: Patches, invoking: Wrapper) -> None:
+    for module, name, wrapper in (
+        ("agents.run_internal.tool_execution", "_invoke_function_tool_with_metadata", invoking),
+        ("agents.tool", "maybe_invoke_function_tool_failure_error_function", _wording),
+    ):
+        # They are the SDK's own affair. Where a version has them not, its tools are as with the
+        # hooks alone.
+        with suppress(ImportError, AttributeError):
+            patches.wrap(importlib.import_module(module), name, wrapper)
 
 
 def _awaited_runs(with_hooks: Callable[..., dict[str, Sdk]], run: Sdk) -> Sdk:
@@ -67,7 +71,7 @@ def _awaited_runs(with_hooks: Callable[..., dict[str, Sdk]], run: Sdk) -> Sdk:
 
     @functools.wraps(function)
     async def ran(runner: Sdk, /, *args: object, **kwargs: Sdk) -> object:
-        with running(kwargs.get("run_config")):
+        with running(kwargs):
             return await function(runner, *args, **with_hooks(kwargs))
 
     return classmethod(ran)
@@ -79,7 +83,7 @@ def _runs(with_hooks: Callable[..., dict[str, Sdk]], run: Sdk) -> Sdk:
 
     @functools.wraps(function)
     def ran(runner: Sdk, /, *args: object, **kwargs: Sdk) -> object:
-        with running(kwargs.get("run_config")):
+        with running(kwargs):
             return function(runner, *args, **with_hooks(kwargs))
 
     return classmethod(ran)
@@ -126,13 +130,13 @@ def _invoking(signal: type[Exception], invoke: Method) -> Method:
     @functools.wraps(invoke)
     async def invoked(*args: object, **kwargs: object) -> object:
         run = current_run.get()
-        opened = None if run is None else run.tools.get(kwargs.get("context"))
-        if opened is None:
+        call = None if run is None else run.tool_call(kwargs.get("context"))
+        if call is None:
             return await invoke(*args, **kwargs)
-        with Refusals(signal), Making(opened.call):
+        with Refusals(signal), Making(call):
             result = await invoke(*args, **kwargs)
         if getattr(result, "is_sdk_generated_error", False):
-            opened.call.returned(getattr(result, "output", None), status="error")
+            call.returned(getattr(result, "output", None), status="error")
         return result
 
     return invoked

@@ -27,6 +27,10 @@ from tollway.producers.errors import CallBlocked
 __all__ = ["MeteredHooks", "with_hooks"]
 
 _OURS: Final = frozenset({"on_llm_start", "on_llm_end", "on_tool_start", "on_tool_end"})
+# Those that a later version may have, too.
+_THEIRS: Final = [
+    name for name in dir(RunHooksBase) if name.startswith("on_") and name not in _OURS
+]
 _NO_TRACE: Final = "no-op"
 # What the SDK hands to hooks; it has no types here.
 Sdk = Any
@@ -43,9 +47,8 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
         self._also: Sdk = RunHooks() if also is None else also
         self._model = model
         self._runs: WeakKeyDictionary[object, Run] = WeakKeyDictionary()
-        for name in dir(RunHooksBase):
-            if name.startswith("on_") and name not in _OURS:
-                setattr(self, name, getattr(self._also, name))
+        for name in _THEIRS:
+            setattr(self, name, getattr(self._also, name))
 
     async def on_llm_start(self, context: Sdk, agent: Sdk, system: Sdk, items: Sdk) -> None:
         await self._also.on_llm_start(context, agent, system, items)
@@ -78,10 +81,10 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
         except CallBlocked as blocked:
             # Others the SDK wraps in an error of its own.
             raise passing(blocked, AgentsException) from blocked
-        run.tools[context] = Opened(call, watched=False)
+        run.open_tool(context, call)
 
     async def on_tool_end(self, context: Sdk, agent: Sdk, tool: Sdk, result: Sdk) -> None:
-        opened = self._run(context).tools.pop(context, None)
+        opened = self._run(context).close_tool(context, str(tool.name))
         if opened is not None:
             opened.call.returned(result)
         await self._also.on_tool_end(context, agent, tool, result)
@@ -96,7 +99,7 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
         return run
 
     def _asked(self, run: Run, agent: Sdk, prompt: list[object]) -> Asked:
-        model = _config(run, "model") or self._model or agent.model or get_default_model()
+        model = run.config("model") or self._model or agent.model or get_default_model()
         provider, name = named(model)
         return Asked(
             framework=FRAMEWORK,
@@ -120,17 +123,12 @@ def _found(agent: Sdk, run: Run) -> Fields:
     trace: Sdk = get_current_trace()
     trace_id = getattr(trace, "trace_id", None)
     session = (
-        _config(run, "group_id")
+        run.conversation()
         or getattr(trace, "group_id", None)
         or (trace_id if trace_id != _NO_TRACE else None)
         or run.session
     )
     return {"agent": str(agent.name), "session": session}
-
-
-def _config(run: Run, name: str) -> Sdk:
-    config = run.config
-    return config.get(name) if isinstance(config, dict) else getattr(config, name, None)
 
 
 def _arguments(context: object) -> object:

@@ -1,7 +1,7 @@
 """Runs of the OpenAI Agents SDK: for which session they are, and which calls they have open."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -35,16 +35,30 @@ class Opened:
 
 
 class Run:
-    """One run, from `Runner.run` to its end. `config`: its `RunConfig`, where that is known."""
+    """One run, from `Runner.run` to its end. `options`: what that was given, where it is known."""
 
-    __slots__ = ("_agent", "_model", "config", "session", "tools")
+    __slots__ = ("_agent", "_model", "_options", "_tools", "session")
 
-    def __init__(self, config: object = None, session: str = "") -> None:
-        self.config = config
+    def __init__(self, options: Mapping[str, object] | None = None, session: str = "") -> None:
+        self._options: Mapping[str, object] = options or {}
+        # Of a run that knows no conversation and has no trace.
         self.session = session
-        self.tools: WeakKeyDictionary[object, Opened] = WeakKeyDictionary()
+        self._tools: WeakKeyDictionary[object, list[Opened]] = WeakKeyDictionary()
         self._agent: Fields = {}
         self._model: Opened | None = None
+
+    def config(self, name: str) -> object:
+        """What its `RunConfig` says; None where that is not known."""
+        config = self._options.get("run_config")
+        return config.get(name) if isinstance(config, dict) else getattr(config, name, None)
+
+    def conversation(self) -> object:
+        """What several runs may have in common, if the host has said so."""
+        return (
+            self.config("group_id")
+            or self._options.get("conversation_id")
+            or getattr(self._options.get("session"), "session_id", None)
+        )
 
     def open_model(self, opened: Opened, agent: Fields) -> None:
         self._agent = agent
@@ -63,6 +77,30 @@ class Run:
         opened.taken = True
         return opened.call
 
+    def open_tool(self, context: object, call: Call) -> None:
+        """A function has a context of its own; shells and computers have the run's in common."""
+        held = self._tools.setdefault(context, [])
+        if held and hasattr(context, "tool_call_id"):
+            # Hooks of the host's have ours inside: it is the same call.
+            call.done = True
+        else:
+            held.append(Opened(call, watched=False))
+
+    def tool_call(self, context: object) -> Call | None:
+        held = self._tools.get(context)
+        return held[0].call if held else None
+
+    def close_tool(self, context: object, tool: str) -> Opened | None:
+        """The first that is open of this name: what runs at a time ends in any order.
+
+        To be held until its call has ended.
+        """
+        for opened in self._tools.get(context, ()):
+            if opened.call.asked is not None and opened.call.asked.tool == tool:
+                self._tools[context].remove(opened)
+                return opened
+        return None
+
     @property
     def agent(self) -> Fields:
         """Whose calls these are now: a handoff changes it."""
@@ -73,11 +111,10 @@ current_run: ContextVar[Run | None] = ContextVar("tollway_openai_agents_run", de
 
 
 @contextmanager
-def running(config: object) -> Iterator[Run]:
+def running(options: Mapping[str, object]) -> Iterator[Run]:
     """A run inside of another, an agent that is a tool, is for the same session."""
     around = current_run.get()
-    session = uuid.uuid4().hex if around is None else around.session
-    run = Run(config, session)
+    run = Run(options, uuid.uuid4().hex if around is None else around.session)
     current_run.set(run)
     try:
         yield run
