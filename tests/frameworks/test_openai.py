@@ -226,6 +226,16 @@ def test_an_error_of_the_provider_is_an_event_that_used_nothing(
     assert (event.provider, event.model) == ("openai", "gpt-4o")
 
 
+def test_an_answer_that_the_sdk_cannot_read_may_have_cost_something(
+    server: ReplayServer, running: Meter
+) -> None:
+    server.on("/chat/completions", Answer(body=b'{"id": 7, "choices": "none"}'))
+    with pytest.raises(openai.APIResponseValidationError):
+        ask(client_of(server, _strict_response_validation=True))
+    (event,) = running.events()
+    assert (event.status, event.usage_missing) == ("error", True)
+
+
 def test_a_provider_that_is_not_there_may_have_used_something(
     server: ReplayServer, running: Meter
 ) -> None:

@@ -36,6 +36,7 @@ _METERED: Final = frozenset(
         "predict",
     }
 )
+_FIRST_ERROR: Final = 400
 _PROMPTS: Final = ("contents", "content", "requests", "instances")
 
 
@@ -90,7 +91,8 @@ class _Request:
         with safely():
             self._note_retries()
             # An error answer costs nothing.
-            refused = isinstance(getattr(error, "code", None), int)
+            code = getattr(error, "code", None)
+            refused = isinstance(code, int) and code >= _FIRST_ERROR
             self.call.failed(error, Usage() if refused else None)
 
     def _note_retries(self) -> None:

@@ -20,6 +20,7 @@ __all__ = [
 
 # How many calls that go on elsewhere, and finished ones that were counted, are remembered.
 MAX_KEPT: Final = 1000
+_FIRST_ERROR: Final = 400
 # An object of an SDK that we read a few attributes of: it has no types where this is checked.
 Sdks = Any
 
@@ -61,8 +62,12 @@ def tells_nothing(response: Sdks) -> bool:
 
 
 def refused(error: BaseException) -> Usage | None:
-    """What an error answer of the provider used: nothing. None where nobody knows."""
-    return Usage() if isinstance(getattr(error, "status_code", None), int) else None
+    """What an error answer of the provider used: nothing. None where nobody knows.
+
+    An answer that the SDK cannot make sense of is an exception with a status as well: 200.
+    """
+    status = getattr(error, "status_code", None)
+    return Usage() if isinstance(status, int) and status >= _FIRST_ERROR else None
 
 
 def body_of(options: Sdks) -> dict[str, Any]:
