@@ -1,5 +1,6 @@
 """Instrumentations as people install them, on the providers' SDKs against recorded responses."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -148,6 +149,31 @@ def test_with_our_adapter_attached_too_a_call_is_billed_once(
 
     assert spent == format_usd(expected_pico(recorded, provider="openai"))
     assert session.report()["breakdown"]["llm"]["calls"] == 1
+
+
+@pytest.mark.usefixtures("on_openai")
+def test_concurrent_streams_in_one_task_group_are_each_billed_once(
+    server: ReplayServer, running: Meter
+) -> None:
+    instrument("openai")
+    recorded = recording(STREAM)
+    server.on("/chat/completions", *(recorded.with_id(n).answer() for n in range(8)))
+
+    async def ask() -> None:
+        client = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+        messages: Any = [{"role": "user", "content": PROMPT}]
+        chunks = await client.chat.completions.create(
+            model="gpt-4", messages=messages, stream=True, stream_options={"include_usage": True}
+        )
+        assert [chunk async for chunk in chunks]
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(ask() for _ in range(8)))
+
+    with meter.session("1.00") as session:
+        asyncio.run(ask_all())
+
+    assert session.report()["breakdown"]["llm"]["calls"] == 8
 
 
 @pytest.mark.parametrize("name", [CLAUDE_CACHED, CLAUDE_WRITE, CLAUDE_STREAM])

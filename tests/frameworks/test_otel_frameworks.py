@@ -111,7 +111,7 @@ def maf(monkeypatch: pytest.MonkeyPatch, traced: Traced) -> None:
 
 
 @pytest.mark.usefixtures("maf")
-def test_microsofts_agents_are_known_by_name_and_session(
+def test_microsofts_agents_are_known_by_name_and_their_runs_by_the_trace(
     server: ReplayServer, running: Meter, traced: Traced
 ) -> None:
     from agent_framework import Agent, AgentSession
@@ -128,21 +128,27 @@ def test_microsofts_agents_are_known_by_name_and_session(
     asyncio.run(ask())
 
     (event,) = running.events()
-    assert (event.agent, event.provider, event.source) == ("researcher", "openai", "openai")
-    assert (event.input_tokens, event.output_tokens) == (2091, 634)
+    assert_usage(event, recorded, provider="openai")
+    assert (event.agent, event.source) == ("researcher", "openai")
+    # It tells a conversation that a service keeps, and no session of its own.
+    assert event.session is not None
+    assert len(event.session) == 32
     assert traced.spans.stats() == {"metered": 1}
 
 
 class _Ended(SdkProcessor):
-    """Says when a span of this name has ended, and so has been metered."""
+    """Waits for a span of this name to have ended, and so to have been metered."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.happened = threading.Event()
+        self._ended = threading.Semaphore(0)
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.name == self._name:
-            self.happened.set()
+            self._ended.release()
+
+    def wait(self) -> None:
+        assert self._ended.acquire(timeout=WAIT_S), f"no span {self._name} within {WAIT_S} s"
 
 
 @pytest.fixture
@@ -162,22 +168,28 @@ def litellm_ended(traced: Traced) -> Iterator[_Ended]:
     litellm.callbacks = before
 
 
-def test_litellm_tells_of_a_call_after_it(
-    server: ReplayServer, running: Meter, traced: Traced, litellm_ended: _Ended
-) -> None:
+def _by_litellm(server: ReplayServer, name: str) -> None:
     import litellm
 
-    recorded = recording(PLAIN)
-    server.on("/chat/completions", recorded.answer())
+    server.on("/chat/completions", recording(name).answer())
     litellm.completion(
-        model="openai/gpt-4o-mini",
+        model="openai/gpt-4o",
         messages=[{"role": "user", "content": PROMPT}],
         api_base=f"{server.url}/v1",
         api_key="none",
     )
-    assert litellm_ended.happened.wait(WAIT_S)
 
-    (event,) = running.events()
-    assert_usage(event, recorded, provider="openai")
-    assert event.tags is not None
-    assert event.tags["scope"] == "litellm"
+
+def test_litellm_tells_of_a_call_after_it_and_no_cached_tokens_unless_asked_to(
+    server: ReplayServer, running: Meter, litellm_ended: _Ended
+) -> None:
+    for name in (PLAIN, CACHED):
+        _by_litellm(server, name)
+        litellm_ended.wait()
+
+    plain, cached = running.events()
+    assert_usage(plain, recording(PLAIN), provider="openai")
+    assert plain.tags is not None
+    assert plain.tags["scope"] == "litellm"
+    assert (cached.input_tokens, cached.output_tokens) == (2091, 634)
+    assert (recording(CACHED).expected.cached, cached.cache_read_tokens) == (1408, 0)

@@ -114,6 +114,10 @@ class Live:
         if span.dropped_attributes:
             # The oldest are dropped first, and what names the operation is among them.
             self.attributes = {**began_with, **self.attributes}
+        self.let_go()
+
+    def let_go(self) -> None:
+        """From now on nothing is inside of it."""
         self._span = None
         if self._call is not None:
             self._call.done = True

@@ -112,7 +112,6 @@ EXCLUSIVE: Final = frozenset(
     {
         ("opentelemetry.instrumentation.bedrock", "aws"),
         ("agent_framework", "anthropic"),
-        ("agent_framework", "aws"),
     }
 )
 

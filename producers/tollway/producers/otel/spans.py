@@ -70,7 +70,9 @@ class MeteredSpans(sdk.SpanProcessor):
             live.enclose()
             self._live[_key(span.get_span_context())] = (live, carrying(self._meter))
             if len(self._live) > MAX_LIVE:
-                self._live.popitem(last=False)
+                _, (oldest, _) = self._live.popitem(last=False)
+                oldest.let_go()
+                oldest.forget()
                 self._counts.add("forgotten")
 
     def on_end(self, span: sdk.ReadableSpan) -> None:
