@@ -3,17 +3,16 @@
 import functools
 import importlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from tollway.compat.agentbudget.sessions import BudgetSession
+from tollway.compat.agentbudget.streams import CountedAsyncStream, CountedStream
 from tollway.producers.adapters.patching import Patches
 from tollway.producers.calls import Asked, Call
-from tollway.producers.streams import MeteredAsyncStream, MeteredStream
 
 __all__ = ["SessionOf", "patch_all", "wrap_client"]
 
@@ -103,7 +102,7 @@ def _called(create: Create, door: _Door, session_of: SessionOf) -> Create:
         with _making(call, session):
             response = create(*args, **asked)
         if kwargs.get("stream"):
-            return _Stream(response, call, session, asked is not kwargs)
+            return CountedStream(response, call, session, ours=asked is not kwargs)
         return _answered(response, call, session)
 
     return called
@@ -119,7 +118,7 @@ def _awaited(create: Create, door: _Door, session_of: SessionOf) -> Create:
         with _making(call, session):
             response = await create(*args, **asked)
         if kwargs.get("stream"):
-            return _AsyncStream(response, call, session, asked is not kwargs)
+            return CountedAsyncStream(response, call, session, ours=asked is not kwargs)
         return _answered(response, call, session)
 
     return awaited
@@ -167,91 +166,3 @@ def _with_usage(door: _Door, kwargs: dict[str, Any]) -> dict[str, Any]:
     if door.asks_for_usage and kwargs.get("stream") and "stream_options" not in kwargs:
         return {**kwargs, "stream_options": {"include_usage": True}}
     return kwargs
-
-
-def _is_shown(chunk: object) -> bool:
-    """The chunk that we asked for has no choices, and hosts read the first one."""
-    return bool(getattr(chunk, "choices", True)) or getattr(chunk, "usage", None) is None
-
-
-def _always(chunk: object) -> bool:
-    return True
-
-
-class _Stream(MeteredStream[object]):
-    """The host's stream: its chunks, its attributes, its ``with``; counted at its end."""
-
-    def __init__(self, stream: object, call: Call, session: BudgetSession, ours: bool) -> None:
-        self._stream = stream
-        self._session = session
-        steps = stream if hasattr(stream, "__next__") else iter(cast(Iterator[object], stream))
-        super().__init__(cast(Iterator[object], steps), call, shown=_is_shown if ours else _always)
-
-    def __next__(self) -> object:
-        try:
-            with self._session.around:
-                return super().__next__()
-        except StopIteration:
-            self._session.settle()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._stream, name)
-
-
-class _AsyncStream(MeteredAsyncStream[object]):
-    """As `_Stream`, for asynchronous ones."""
-
-    def __init__(self, stream: object, call: Call, session: BudgetSession, ours: bool) -> None:
-        self._stream = stream
-        self._session = session
-        steps = stream if hasattr(stream, "__anext__") else aiter(cast(Any, stream))  # duck-typed
-        super().__init__(
-            cast(AsyncIterator[object], steps), call, shown=_is_shown if ours else _always
-        )
-
-    async def __anext__(self) -> object:
-        try:
-            with self._session.around:
-                return await super().__anext__()
-        except StopAsyncIteration:
-            self._session.settle()
-            raise
-
-    async def close(self) -> None:
-        """By the name that OpenAI's stream has for it; `aclose` is Python's."""
-        await self.aclose()
-        close = getattr(self._stream, "close", None)
-        if close is not None and not hasattr(self._stream, "aclose"):
-            closing = close()
-            if inspect.isawaitable(closing):
-                await cast(Awaitable[object], closing)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._stream, name)

@@ -14,6 +14,7 @@ import msgspec
 from tollway.compat.agentbudget.books import SessionBooks, share_of
 from tollway.compat.agentbudget.exceptions import BudgetExhausted, InvalidCost, LoopDetected
 from tollway.compat.agentbudget.reports import Report, report_of
+from tollway.compat.agentbudget.streams import CountedAsyncStream, CountedStream
 from tollway.compat.amounts import NotDollars, as_float, exact_pico
 from tollway.contract.money import format_usd
 from tollway.producers import process
@@ -107,8 +108,14 @@ class BudgetSession:
     def wrap(self, response: Result) -> Result:
         """Counts a model's response: an SDK's object or a dictionary. The same one counts once.
 
-        Raises `BudgetExhausted` once more is spent than there is.
+        A stream is given back as one that counts at its end. Raises `BudgetExhausted` once more is
+        spent than there is.
         """
+        if hasattr(response, "__next__") or hasattr(response, "__anext__"):
+            call = self.ask(lambda: Asked(framework="agentbudget"))
+            kind = CountedStream if hasattr(response, "__next__") else CountedAsyncStream
+            # It does what the stream does, and has what it has.
+            return cast(Result, kind(response, call, self, ours=False))
         self.count(usage_of(response))
         return response
 

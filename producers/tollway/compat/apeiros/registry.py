@@ -23,6 +23,7 @@ __all__ = ["DEFAULT_STATE", "Registry"]
 DEFAULT_STATE: Final = Path(".tollway/apeiros.jsonl")
 # Tasks that wait for a file that cannot be written; the oldest leave.
 MAX_UNWRITTEN: Final = 10_000
+_APPENDING: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 _CHUNK: Final = 1024 * 1024
 
 _log = logging.getLogger("tollway")
@@ -115,10 +116,12 @@ class Registry(Mapping[str, list[dict[str, object]]]):
     def _append(self, record: TaskRecord) -> None:
         assert self._path is not None
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(self._path, _APPENDING, 0o600)
         try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            torn = os.fstat(descriptor).st_size > 0
+            if torn:
+                os.lseek(descriptor, -1, os.SEEK_END)
+                torn = os.read(descriptor, 1) != b"\n"
             # A line that a crash left torn must not swallow this one.
             os.write(descriptor, (b"\n" if torn else b"") + _encode(record) + b"\n")
         finally:
