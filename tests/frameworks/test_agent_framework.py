@@ -2,10 +2,21 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncGenerator
 
 import openai
 import pytest
-from agent_framework import Agent, AgentSession
+from agent_framework import (
+    Agent,
+    AgentSession,
+    BaseChatClient,
+    ChatMiddlewareLayer,
+    ChatResponse,
+    ChatResponseUpdate,
+    Content,
+    Message,
+    ResponseStream,
+)
 
 from answering import Answer, ReplayServer
 from canary import PROMPT
@@ -65,8 +76,6 @@ def test_the_provider_is_counted_once_with_the_sdk_attached_too(
 
 
 def test_a_client_without_an_agent_is_metered(server: ReplayServer, running: Meter) -> None:
-    from agent_framework import Message
-
     recorded = recording(PLAIN)
     server.on("/chat/completions", recorded.answer())
     answer(chat(server).get_response([Message("user", [PROMPT])]))
@@ -189,3 +198,43 @@ def test_taken_off_nothing_is_metered(server: ReplayServer, running: Meter) -> N
     server.on("/chat/completions", recording(PLAIN).answer())
     answer(researcher(chat(server)).run(PROMPT))
     assert running.events() == []
+
+
+class Own(ChatMiddlewareLayer, BaseChatClient):  # type: ignore[misc]  # it has no types here
+    """A client of the host's own: it hands on no response of the provider's."""
+
+    OTEL_PROVIDER_NAME = "anthropic"
+    # As the framework's client for Anthropic tells them: input without what caches read and wrote.
+    PARTS = (
+        {"input_token_count": 10, "output_token_count": 1, "cache_read_input_token_count": 100},
+        {"output_token_count": 4, "anthropic.cache_read_input_tokens": 0},
+    )
+
+    def _inner_get_response(self, *, stream: bool, **_: object) -> Framework:
+        return ResponseStream(self._parts()) if stream else self._whole()
+
+    async def _whole(self) -> Framework:
+        counts = {**self.PARTS[0], **self.PARTS[1], "output_token_count": 5}
+        return ChatResponse(response_id="msg_1", model="claude-sonnet-4-5", usage_details=counts)
+
+    async def _parts(self) -> AsyncGenerator[Framework, None]:
+        for counts in self.PARTS:
+            told = [Content.from_usage(counts)]
+            yield ChatResponseUpdate(contents=told, response_id="msg_1", model="claude-sonnet-4-5")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_a_client_tells_is_inclusive_whatever_its_provider_calls_input(
+    running: Meter, streamed: bool
+) -> None:
+    async def run() -> None:
+        asked = Own().get_response([Message("user", [PROMPT])], stream=streamed)
+        if streamed:
+            assert [update async for update in asked]
+        else:
+            await asked
+
+    asyncio.run(run())
+    (event,) = running.events()
+    assert (event.id, event.provider, event.model) == ("msg_1", "anthropic", "claude-sonnet-4-5")
+    assert (event.input_tokens, event.output_tokens, event.cache_read_tokens) == (110, 5, 100)

@@ -6,13 +6,22 @@ from typing import Any
 import pytest
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.tools import AgentTool
+from autogen_core import (
+    AgentId,
+    MessageContext,
+    RoutedAgent,
+    SingleThreadedAgentRuntime,
+    message_handler,
+)
 from autogen_core.tools import FunctionTool, StaticWorkbench
+from pydantic import BaseModel
 
 from answering import ReplayServer
 from autogen_parts import (
     CALLS_TOOL,
     PLAIN,
     client_of,
+    create,
     of_kind,
     researcher,
     team_of,
@@ -161,3 +170,26 @@ def test_a_fault_of_ours_is_not_the_hosts(
     server.on("/chat/completions", recording(CALLS_TOOL).answer())
     asyncio.run(researcher(client_of(server), get_image).run(task=PROMPT))
     assert running.events() == []
+
+
+def test_a_core_agents_calls_are_of_its_type_and_key(server: ReplayServer, running: Meter) -> None:
+    class Question(BaseModel):
+        text: str
+
+    class Asker(RoutedAgent):  # type: ignore[misc]  # it has no types here
+        @message_handler  # type: ignore[untyped-decorator]  # it has no types here
+        async def asked(self, message: Question, context: MessageContext) -> None:
+            await create(client_of(server))
+
+    server.on("/chat/completions", recording(PLAIN).answer())
+
+    async def run() -> None:
+        runtime = SingleThreadedAgentRuntime()
+        await Asker.register(runtime, "asker", lambda: Asker("It asks."))
+        runtime.start()
+        await runtime.send_message(Question(text="ask"), AgentId("asker", "talk-1"))
+        await runtime.stop_when_idle()
+
+    asyncio.run(run())
+    (event,) = running.events()
+    assert (event.agent, event.session) == ("asker", "talk-1")

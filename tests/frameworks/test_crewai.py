@@ -4,8 +4,8 @@ import asyncio
 import os
 import threading
 
-# Before CrewAI is imported: it would tell its maker of every run.
-os.environ["CREWAI_DISABLE_TELEMETRY"] = "true"
+# Before CrewAI is imported: it would tell its maker of every run, and LiteLLM ask for prices.
+os.environ.update(CREWAI_DISABLE_TELEMETRY="true", LITELLM_LOCAL_MODEL_COST_MAP="true")
 
 import pytest
 from crewai import LLM, BaseLLM
@@ -154,3 +154,45 @@ def test_a_model_that_says_nothing_is_never_free(running: Meter) -> None:
     Silent(model="own-1").call(PROMPT)
     (event,) = running.events()
     assert event.usage_missing
+
+
+@pytest.mark.parametrize("also", ["", "litellm", "openai"])
+def test_a_model_that_is_asked_by_litellm_is_counted_once(
+    server: ReplayServer, running: Meter, also: str
+) -> None:
+    if also:
+        instrument(also)
+    recorded = recording(CACHED)
+    server.on("/chat/completions", recorded.answer())
+    llm_of(server, "openai/gpt-4o-2024-08-06", is_litellm=True).call(PROMPT)
+    (event,) = running.events()
+    assert_usage(event, recorded, provider="openai", model="gpt-4o-2024-08-06")
+
+
+def test_an_asynchronous_crew_is_metered_and_blocked(server: ReplayServer, running: Meter) -> None:
+    server.on("/chat/completions", recording(PLAIN).answer(), recording(PLAIN).with_id(2).answer())
+    crew = crew_of(llm_of(server))
+
+    async def runs() -> None:
+        await crew.akickoff()
+        await crew.kickoff_async()
+        running.block(agent="researcher")
+        with pytest.raises(meter.CallBlocked):
+            await crew.akickoff()
+        with pytest.raises(meter.CallBlocked):
+            await crew.kickoff_async()
+
+    asyncio.run(runs())
+    assert len(server.requests) == 2
+    assert [event.agent for event in running.events()] == ["researcher", "researcher"]
+
+
+def test_a_crew_that_streams_is_counted_at_its_end(server: ReplayServer, running: Meter) -> None:
+    server.on("/chat/completions", recording(STREAM).answer())
+    crew = crew_of(llm_of(server, "openai/gpt-4-0613"))
+    crew.stream = True
+    with meter.attribute(customer="mine"):
+        assert list(crew.kickoff())
+    (event,) = running.events()
+    assert_usage(event, recording(STREAM), provider="openai")
+    assert (event.agent, event.customer) == ("researcher", "mine")

@@ -4,8 +4,8 @@ import asyncio
 import os
 from collections.abc import Iterator
 
-# Before CrewAI is imported: it would tell its maker of every run.
-os.environ["CREWAI_DISABLE_TELEMETRY"] = "true"
+# Before CrewAI is imported: it would tell its maker of every run, and LiteLLM ask for prices.
+os.environ.update(CREWAI_DISABLE_TELEMETRY="true", LITELLM_LOCAL_MODEL_COST_MAP="true")
 
 import pytest
 from crewai import Agent, BaseLLM

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-# Before CrewAI is imported: it would tell its maker of every run.
-os.environ["CREWAI_DISABLE_TELEMETRY"] = "true"
+# Before CrewAI is imported: it would tell its maker of every run, and LiteLLM ask for prices.
+os.environ.update(CREWAI_DISABLE_TELEMETRY="true", LITELLM_LOCAL_MODEL_COST_MAP="true")
 
 from crewai import LLM, Agent, Crew, Task
 

@@ -27,6 +27,8 @@ FRAMEWORK: Final = "agent_framework"
 _PROVIDERS: Final = {
     "azure.ai.openai": "azure",
     "azure.ai.inference": "azure",
+    "azure.ai.foundry": "azure",
+    "google.vertex.ai": "google",
     "aws.bedrock": "aws",
     "gcp.gemini": "google",
     "gcp.vertex_ai": "google",
@@ -44,6 +46,8 @@ _COUNTS: Final = {
 }
 # The framework's own objects: it is not there when this is type-checked.
 Framework = Any
+# The framework's counts by its names.
+Details = dict[str, int | None]
 Next = Callable[[], Awaitable[None]]
 
 
@@ -150,6 +154,7 @@ class _Watch:
         self._reader = Reader(provider=provider or None)
         self._error: BaseException | None = None
         self._ended = False
+        self._details: Details = {}
         self._told: ResponseUsage | None = None
         self._running: AbstractContextManager[Call] = call.running()
 
@@ -180,9 +185,10 @@ class _Watch:
                 self._reader.feed(update.raw_representation)
             for content in update.contents:
                 if content.type == "usage":
-                    self._told = _counted(
-                        content.usage_details, update, self._provider, tool_calls=0
-                    )
+                    # Each adds to the last one, unless it says that it is the whole.
+                    before = {} if content.merge_mode == "replace" else self._details
+                    self._details = _sum(before, content.usage_details)
+                    self._told = _counted(self._details, update, self._provider, tool_calls=0)
 
     def finish(self) -> None:
         """Once; what comes later is passed over."""
@@ -263,10 +269,18 @@ def _usage(response: Framework, provider: str) -> ResponseUsage:
     return _counted(response.usage_details, response, provider, tool_calls=calls)
 
 
+def _sum(before: Details, more: Details) -> Details:
+    return {name: (before.get(name) or 0) + (more.get(name) or 0) for name in {*before, *more}}
+
+
 def _counted(
-    details: dict[str, int | None] | None, told: Framework, provider: str, *, tool_calls: int
+    details: Details | None, told: Framework, provider: str, *, tool_calls: int
 ) -> ResponseUsage:
-    counts = {field: (details or {}).get(name) or 0 for name, field in _COUNTS.items()}
+    details = details or {}
+    counts = {field: details.get(name) or 0 for name, field in _COUNTS.items()}
+    if any(name.startswith("anthropic.") for name in details):
+        # Its input is without what the caches read and wrote.
+        counts["input_tokens"] += counts["cache_read_tokens"] + counts["cache_write_tokens"]
     identity = {"id": told.response_id, "source": provider} if told.response_id else {}
     fields = {
         **identity,

@@ -215,13 +215,17 @@ def _counts(usage: Any) -> dict[str, int]:  # noqa: ANN401 (a provider's own, or
             "cache_read_tokens": read,
             "cache_write_tokens": written,
         }
+    if hasattr(usage, "model_dump"):
+        # LiteLLM's own: CrewAI passes it on as it is, and reads no details of it.
+        usage = usage.model_dump()
     metrics = UsageMetrics.from_provider_dict(usage)
     if metrics is None:
         return {}
+    details = usage.get("completion_tokens_details") or {}
     return {
         "input_tokens": metrics.prompt_tokens,
         "output_tokens": metrics.completion_tokens,
         "cache_read_tokens": metrics.cached_prompt_tokens,
         "cache_write_tokens": metrics.cache_creation_tokens,
-        "reasoning_tokens": metrics.reasoning_tokens,
+        "reasoning_tokens": metrics.reasoning_tokens or details.get("reasoning_tokens") or 0,
     }
