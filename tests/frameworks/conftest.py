@@ -21,6 +21,7 @@ shown is written into docs/frameworks.md; without, a whole run checks that the p
 
 import logging
 import traceback
+import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -29,13 +30,14 @@ import pytest
 from answering import ReplayServer
 from canary import assert_silent, assert_sung
 from frameworks_table import CAPABILITIES, PAGE, Shown, page_with, unexplained
+from recordings import NO_RECORDINGS
 from tollway.producers import process
 from tollway.producers.adapters import instrument, uninstrument
 from tollway.producers.errors import CallBlocked, SpendWarning
 from tollway.producers.testing import Meter, metered
 
 SHOWN = pytest.StashKey[Shown]()
-# Whether this run has every test of the directory, none of them skipped.
+# Whether this run has every test of the directory, and what was recorded.
 WHOLE = pytest.StashKey[bool]()
 _WRITE = "--write-frameworks-table"
 # The test of the page comes last: the others make the table.
@@ -59,7 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "default")
     # Tests leave clients open: closing them is the frameworks' affair.
     config.addinivalue_line("filterwarnings", "ignore::ResourceWarning")
-    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+    # And where pytest looks for the last time, without the lines above.
+    warnings.simplefilter("ignore", ResourceWarning)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -78,7 +81,7 @@ def pytest_runtest_makereport(
     if about is not None:
         shown = item.config.stash[SHOWN]
         shown.lack(about.args[0], about.kwargs.get("lacks", {}))
-        if report.skipped:
+        if report.skipped and NO_RECORDINGS in str(report.longrepr):
             item.config.stash[WHOLE] = False
         if call.when == "call" and report.passed:
             capabilities = _shown_by(item)
@@ -92,15 +95,17 @@ def _shown_by(item: pytest.Item) -> tuple[str, ...]:
 
 
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
     for missing in unexplained(config.stash[SHOWN]):
         terminalreporter.write_line(f"neither shown nor explained: {missing}", yellow=True)
-    if config.getoption(_WRITE) and config.stash[WHOLE]:
+    if config.getoption(_WRITE) and config.stash[WHOLE] and exitstatus == pytest.ExitCode.OK:
         PAGE.write_text(page_with(config.stash[SHOWN], PAGE.read_text()))
         terminalreporter.write_line(f"written: {PAGE}")
     elif config.getoption(_WRITE):
-        terminalreporter.write_line("not written: only a whole run, none skipped, knows", red=True)
+        terminalreporter.write_line(
+            "not written: only a whole run, recordings and all, that passed", red=True
+        )
 
 
 @pytest.fixture

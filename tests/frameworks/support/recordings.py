@@ -15,7 +15,9 @@ import pytest
 
 from answering import Answer
 
-__all__ = ["Expected", "Recording", "recording"]
+__all__ = ["NO_RECORDINGS", "Expected", "Recording", "recording"]
+
+NO_RECORDINGS: Final = "NO RECORDED RESPONSES"
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 DATA: Final = Path(os.environ.get("TOLLWAY_DATA") or ROOT.parent / "shared" / "data")
@@ -105,7 +107,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 def recording(name: str) -> Recording:
     """By its file in the manifest, or by a part of the file's name that no other has."""
     if not _FOLDER.is_dir():
-        pytest.skip(f"NO RECORDED RESPONSES in {_FOLDER}: set TOLLWAY_DATA to their directory")
+        pytest.skip(f"{NO_RECORDINGS} in {_FOLDER}: set TOLLWAY_DATA to their directory")
     found = [line for file, line in _manifest().items() if name == file or name in file]
     assert len(found) == 1, f"{name!r} names {len(found)} recordings; name one"
     return _read(found[0]["file"])
