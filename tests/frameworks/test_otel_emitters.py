@@ -152,6 +152,21 @@ def test_with_our_adapter_attached_too_a_call_is_billed_once(
 
 
 @pytest.mark.usefixtures("on_openai")
+def test_a_call_that_our_adapter_refused_is_no_spend_of_its_span(
+    server: ReplayServer, running: Meter
+) -> None:
+    instrument("openai")
+    running.block(model="gpt-4o")
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    messages: Any = [{"role": "user", "content": PROMPT}]
+    with pytest.raises(meter.CallBlocked):
+        client.chat.completions.create(model="gpt-4o", messages=messages)
+
+    assert server.requests == []
+    assert running.events() == []
+
+
+@pytest.mark.usefixtures("on_openai")
 def test_concurrent_streams_in_one_task_group_are_each_billed_once(
     server: ReplayServer, running: Meter
 ) -> None:

@@ -87,6 +87,21 @@ def test_a_cancelled_call_was_aborted(running: Meter, traced: Traced) -> None:
     assert [event.status for event in running.events()] == ["aborted"]
 
 
+def test_a_cancellation_that_only_the_status_names_is_one(running: Meter, traced: Traced) -> None:
+    with traced.tracer.start_as_current_span("chat", attributes=CHAT) as span:
+        span.set_status(StatusCode.ERROR, f"CancelledError: {CANARY}")
+
+    assert [event.status for event in running.events()] == ["aborted"]
+
+
+def test_a_call_that_was_refused_is_no_spend(running: Meter, traced: Traced) -> None:
+    with traced.tracer.start_as_current_span("chat", attributes=CHAT) as span:
+        span.set_attribute("error.type", "tollway.producers.errors.CallBlocked")
+
+    assert running.events() == []
+    assert traced.spans.stats() == {"refused": 1}
+
+
 def test_a_span_that_says_no_usage_is_marked_and_counted(running: Meter, traced: Traced) -> None:
     traced.tracer.start_span("chat", attributes=CHAT).end()
 

@@ -15,6 +15,7 @@ from tollway.producers.ambient import Fields, carrying, explicit
 from tollway.producers.calls import safely
 from tollway.producers.complaints import Complaints
 from tollway.producers.counts import Counts
+from tollway.producers.errors import CallBlocked
 from tollway.producers.otel.live import FRAMEWORK, Live, Told, plain
 from tollway.producers.otel.names import (
     COUNTS,
@@ -36,6 +37,7 @@ MAX_TAGS: Final = 16
 # Calls as the one who serves them tells of them: who makes them pays.
 _SERVED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 _TOKENS: Final = (*COUNTS["input_tokens"], *COUNTS["output_tokens"])
+_REFUSAL: Final = CallBlocked.__name__
 _ABORTS: Final = frozenset({"CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit"})
 
 _Key = tuple[int, int]
@@ -102,6 +104,9 @@ class MeteredSpans(sdk.SpanProcessor):
         call = "a model" if kind == "llm" else f"tool {tool_of(live.attributes, span.name)}"
         if span.kind in _SERVED:
             self._counts.add("served")
+        elif _error(span, live.attributes) == _REFUSAL:
+            # The call was not made.
+            self._counts.add("refused")
         elif live.is_an_adapters(kind):
             # It knows more of the call than a span does.
             live.mark_outer(call)
@@ -200,10 +205,19 @@ def _moment(span: sdk.ReadableSpan) -> Fields:
 
 
 def _status(span: sdk.ReadableSpan, attributes: Attributes) -> str:
-    error = text(attributes, "error.type")
-    if error.rpartition(".")[2] in _ABORTS:
+    error = _error(span, attributes)
+    if error in _ABORTS:
         return "aborted"
     return "error" if error or span.status.status_code is StatusCode.ERROR else "ok"
+
+
+def _error(span: sdk.ReadableSpan, attributes: Attributes) -> str:
+    """The name of what was raised, without its module; "" where nobody says."""
+    named = text(attributes, "error.type")
+    if not named and span.status.status_code is StatusCode.ERROR:
+        # As the SDK words it: the name, a colon, and a text that is not for us.
+        named = (span.status.description or "").partition(":")[0]
+    return named.rpartition(".")[2]
 
 
 def _scope(span: sdk.ReadableSpan) -> str:
