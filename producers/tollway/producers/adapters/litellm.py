@@ -19,10 +19,10 @@ from tollway.producers.adapters.stainless_reading import refused
 from tollway.producers.ambient import Fields
 from tollway.producers.calls import Asked, Call, begin, open_call, safely
 from tollway.producers.errors import CallBlocked
-from tollway.producers.responses import usage_of
+from tollway.producers.responses import ResponseUsage, usage_of
 from tollway.producers.responses.providers import provider_id
 
-__all__ = ["attach", "found_in"]
+__all__ = ["attach", "failed_usage"]
 
 _FUNCTIONS: Final = {
     "litellm.main": (
@@ -147,10 +147,7 @@ class _Trying:
         if error is None:
             return
         with safely():
-            names = {each.__name__ for each in type(error).__mro__}
-            # LiteLLM gives a timeout and a broken connection a status too, which nobody answered.
-            answered = "APIConnectionError" not in names
-            self._call.failed(error, refused(error) if answered else None)
+            self._call.failed(error, _known_of(error))
 
 
 class _Asking:
@@ -201,6 +198,18 @@ class _Asking:
         return result
 
 
+def failed_usage(error: object) -> Fields:
+    """What a call used that ended in this error, as an event's fields."""
+    usage = _known_of(error) if isinstance(error, BaseException) else None
+    return {"usage_missing": True} if usage is None else usage.fields()
+
+
+def _known_of(error: BaseException) -> ResponseUsage | None:
+    # LiteLLM gives a timeout and a broken connection a status too, which nobody answered.
+    unanswered = "APIConnectionError" in {each.__name__ for each in type(error).__mro__}
+    return None if unanswered else refused(error)
+
+
 def _is_inside(asked: Asked) -> bool:
     around = open_call()
     outer = None if around is None else around.asked
@@ -219,7 +228,7 @@ def _asked(arguments: dict[str, Any]) -> Asked:
         provider=provider,
         model=model,
         prompt=prompt,
-        found={**found_in(arguments), "requested_model": str(arguments.get("model") or "")},
+        found={**_found_in(arguments), "requested_model": str(arguments.get("model") or "")},
     )
 
 
@@ -247,7 +256,7 @@ def _provider_of(result: Any, call: Call) -> str:  # noqa: ANN401 (LiteLLM's)
     return "" if call.asked is None else call.asked.provider
 
 
-def found_in(request: dict[str, Any]) -> Fields:
+def _found_in(request: dict[str, Any]) -> Fields:
     """What a request tells of who asks: a session, a user."""
     metadata = request.get("metadata")
     known = {**(metadata if isinstance(metadata, dict) else {}), **request}

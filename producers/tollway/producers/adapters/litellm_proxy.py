@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from tollway.producers import process
+from tollway.producers.adapters.litellm import failed_usage
 from tollway.producers.ambient import Fields
 from tollway.producers.calls import safely
 from tollway.producers.errors import CallBlocked
-from tollway.producers.responses import ResponseUsage, usage_of
+from tollway.producers.responses import usage_of
 from tollway.producers.responses.providers import provider_id
 
 __all__ = ["proxy_handler"]
@@ -47,8 +50,9 @@ def proxy_handler() -> Any:  # noqa: ANN401 (as above)
     """The process's one handler."""
     from litellm.integrations.custom_logger import CustomLogger
 
-    kind = type("TollwayProxyHandler", (_Callbacks, CustomLogger), {})
-    return kind()
+    # The proxy asks only those hooks that are the class's own.
+    own = {name: each for name, each in vars(_Callbacks).items() if not name.startswith("__")}
+    return type("TollwayProxyHandler", (CustomLogger,), own)()
 
 
 class _Callbacks:
@@ -117,9 +121,12 @@ def _meter(kwargs: Mapping[str, Any], response: object, took: timedelta) -> None
         if record.get("cache_hit"):
             # Nobody was asked, and nothing is to be paid.
             return
-        provider = record.get("custom_llm_provider")
-        usage = usage_of(response, provider=provider_id(provider) if provider else None)
-        _book(record, usage.fields(), took)
+        usage = usage_of(response, provider=_provider(record) or None)
+        group = _text(record.get("model_group"))
+        if usage.model in {"", group}:
+            # The proxy has put the name that its clients know in the response.
+            usage = msgspec.structs.replace(usage, model=_model(record))
+        _book(kwargs, record, usage.fields(), took)
 
 
 def _meter_failure(kwargs: Mapping[str, Any], took: timedelta) -> None:
@@ -129,31 +136,39 @@ def _meter_failure(kwargs: Mapping[str, Any], took: timedelta) -> None:
             # It is about a request that no provider has seen: a refusal of ours, for one.
             return
         record = _record(kwargs)
-        provider = record.get("custom_llm_provider")
-        usage = ResponseUsage(
-            provider=provider_id(provider) if provider else "",
-            model=_text(record.get("model")),
-            usage_missing=True,
-            status="error",
-        )
-        _book(record, usage.fields(), took)
+        used = failed_usage(error)
+        usage = {"provider": _provider(record), "model": _model(record), **used, "status": "error"}
+        _book(kwargs, record, usage, took)
 
 
-def _book(record: Mapping[str, Any], used: Fields, took: timedelta) -> None:
+def _book(
+    kwargs: Mapping[str, Any], record: Mapping[str, Any], used: Fields, took: timedelta
+) -> None:
     metadata = record.get("metadata") or {}
     fields = {name: _text(metadata.get(theirs)) for name, theirs in _OF_RECORD.items()}
-    fields["session"] = _text(record.get("session_id"))
+    parameters = kwargs.get("litellm_params") or {}
+    fields["session"] = _text(parameters.get("litellm_session_id") or record.get("session_id"))
+    fields["requested_model"] = _text(record.get("model_group"))
     team = _text(metadata.get("user_api_key_team_alias") or metadata.get("user_api_key_team_id"))
     process.booked(
         {
             **{name: value for name, value in fields.items() if value},
             "kind": "llm",
             "tags": {"framework": "litellm", **({"team": team} if team else {})},
-            "requested_model": _text(record.get("model_group")) or None,
             "duration_ms": took // _MILLISECOND,
             **used,
         }
     )
+
+
+def _provider(record: Mapping[str, Any]) -> str:
+    named = record.get("custom_llm_provider")
+    return provider_id(named) if isinstance(named, str) and named else ""
+
+
+def _model(record: Mapping[str, Any]) -> str:
+    """``openai/gpt-4o`` where the provider is ``openai``."""
+    return _text(record.get("model")).removeprefix(f"{record.get('custom_llm_provider')}/")
 
 
 def _record(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
