@@ -95,6 +95,9 @@ class Owner:
             chunk.stamps_ms[part],
             chunk.records[part],
         )
+        if last >= len(chunk.offsets):
+            # A chunk waits for its books to be closed; what it was cut from need not.
+            chunk.records.clear()
         self._touched = True
         self._publish(ledger.take_verdicts())
 
