@@ -132,9 +132,20 @@ def test_the_same_call_with_the_same_result_is_a_loop() -> None:
     assert session.spent == 0.03
 
 
-def test_a_model_without_a_price_is_not_free() -> None:
-    with AgentBudget(5).session() as session, pytest.raises(BudgetExhausted):
-        session.wrap(response("gpt-nonesuch", 20_000_000, 0))
+def test_a_model_without_a_price_is_not_free(caplog: pytest.LogCaptureFixture) -> None:
+    with AgentBudget(5).session() as session:
+        for _ in range(2):
+            session.wrap(response("gpt-nonesuch", 100, 0))
+        with pytest.raises(BudgetExhausted):
+            session.wrap(response("gpt-nonesuch", 20_000_000, 0))
+
+    # Once a model: a run may call it a thousand times.
+    assert [record.getMessage() for record in caplog.records] == [
+        "no pricing for model 'gpt-nonesuch': it counts at the dearest rates; see register_model"
+    ]
+    report: Report = session.report()
+    assert report["unpriced_events"] == 3
+    assert all(event["unpriced"] and event["cost"] > 0 for event in report["events"])
 
 
 def test_a_registered_price_holds_for_input_and_output() -> None:

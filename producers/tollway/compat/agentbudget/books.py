@@ -1,5 +1,6 @@
 """The books of one session under this tool's rules: its events, its soft limit, its loops."""
 
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ MAX_CALLS: Final = 10_000
 _POLICY: Final = Policy(detectors=DetectorParameters(off=list(DETECTORS)))
 
 Called = tuple[str, ...]
+
+_log = logging.getLogger("tollway")
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +106,11 @@ class SessionBooks(Books):
 
     def say(self, notice: Notice) -> None:
         super().say(notice)
+        if notice.type == "unpriced":
+            model = notice.evidence["model"]
+            _log.warning(
+                "no pricing for model %r: it counts at the dearest rates; see register_model", model
+            )
         # This tool tells its soft limit by a callback; a warning besides would be news to its host.
         self.unsaid = None
 

@@ -89,17 +89,7 @@ class LangChainBudgetCallback(BaseCallbackHandler):
 
     def on_llm_end(self, response: object, **more: object) -> None:
         usage = _usage(response)
-        if usage.usage_missing:
-            _log.warning("LangChain's response does not say its usage; nothing is counted for it")
-        before = self.session.books.unpriced_events
-        try:
-            self.session.count(usage)
-        finally:
-            if self.session.books.unpriced_events > before:
-                _log.warning(
-                    "no pricing for model %r: it counts at the dearest rates; see register_model",
-                    usage.model,
-                )
+        self.session.count(usage)
 
     def on_tool_start(
         self, serialized: Mapping[str, object] | None, input_str: str, **more: object
