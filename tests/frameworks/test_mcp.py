@@ -239,6 +239,18 @@ def test_a_session_without_the_adapter_is_not_metered(crm: Crm, running: Meter) 
     assert running.events() == []
 
 
+@pytest.mark.our_fault
+@pytest.mark.parametrize("function", ["_asked", "_said"])
+def test_a_fault_of_ours_is_not_the_hosts(
+    function: str, crm: Crm, running: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, function, lambda *args: 1 / 0)
+
+    result = in_session(crm, lambda session: session.call_tool("look_up", {"customer": "ada"}))
+
+    assert not result.isError
+
+
 SERVER = """
 from mcp.server.fastmcp import FastMCP
 server = FastMCP("clock")

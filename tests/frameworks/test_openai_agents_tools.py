@@ -28,7 +28,13 @@ from canary import PROMPT
 from metered_once import assert_usage
 from recordings import recording
 from tollway import meter
-from tollway.producers.adapters import instrument
+from tollway.producers.adapters import (
+    instrument,
+    openai_agents,
+    openai_agents_hooks,
+    openai_agents_runs,
+    openai_agents_usage,
+)
 from tollway.producers.testing import Meter
 
 pytestmark = pytest.mark.framework("openai_agents")
@@ -139,6 +145,26 @@ def test_a_tool_that_failed_is_an_event_that_says_so(
     [tool] = used_tools(running)
     assert (tool.tool, tool.status) == ("get_weather", "error")
     assert len(llm(running)) == 2
+
+
+@pytest.mark.our_fault
+@pytest.mark.parametrize("where", ["_found", "_arguments", "named", "response_usage"])
+def test_a_fault_of_ours_is_not_the_hosts(
+    where: str,
+    server: ReplayServer,
+    running: Meter,
+    tools: Tools,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (openai_agents_hooks, openai_agents_usage, openai_agents_runs, openai_agents):
+        if hasattr(module, where):
+            monkeypatch.setattr(module, where, lambda *args: 1 / 0)
+    with_tool(server)
+
+    result = asyncio.run(Runner.run(responses_agent(server, tools=[tools.weather()]), PROMPT))
+
+    assert result.final_output == "2 + 2 = 4."
+    assert tools.ran == ["Paris"]
 
 
 SERVER = """

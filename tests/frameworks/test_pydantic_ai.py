@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from pydantic_ai import Agent, ModelHTTPError
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -203,3 +204,18 @@ def test_sessions_that_run_at_a_time_do_not_mix(
     assert {pair: calls.count(pair) for pair in calls} == {
         (f"agent-{n}", f"session-agent-{n}"): n for n in range(1, 6)
     }
+
+
+def test_an_agent_under_durable_execution_is_left_as_it_is(
+    server: ReplayServer, running: Meter
+) -> None:
+    class Durable(AbstractCapability):  # type: ignore[misc]  # no types here
+        """Such a one refuses a run that brings capabilities along."""
+
+    Durable.__module__ = "pydantic_ai.durable_exec.temporal"
+    recorded = recording(CHAT)
+    server.on(recorded.path, recorded.answer())
+
+    asyncio.run(researcher(chat(server), capabilities=[Durable()]).run(PROMPT))
+
+    assert running.events() == []

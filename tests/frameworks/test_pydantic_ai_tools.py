@@ -20,7 +20,7 @@ from pydantic_agents import (
 )
 from recordings import recording
 from tollway import meter
-from tollway.producers.adapters import uninstrument
+from tollway.producers.adapters import pydantic_ai_capability, uninstrument
 from tollway.producers.adapters.pydantic_ai import capability
 from tollway.producers.testing import Meter
 
@@ -140,6 +140,21 @@ def test_an_agent_that_a_tool_runs_is_a_session_of_its_own_and_a_child(
     sessions = [event.session for event in running.events()]
     assert sessions == [outer, sessions[1], outer, outer]
     assert sessions[1] != outer
+
+
+@pytest.mark.our_fault
+@pytest.mark.parametrize("where", ["_plain", "response_usage", "provider_of"])
+def test_a_fault_of_ours_is_not_the_hosts(
+    where: str, server: ReplayServer, running: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pydantic_ai_capability, where, lambda *args: 1 / 0)
+    with_tool(server)
+    weather = Weather()
+
+    result = asyncio.run(researcher(chat(server), tools=[weather.get_weather]).run(PROMPT))
+
+    assert result.output
+    assert weather.ran == ["Paris"]
 
 
 @pytest.mark.parametrize("attached", [False, True])

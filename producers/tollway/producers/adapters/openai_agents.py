@@ -107,7 +107,7 @@ def _streaming(stream_response: Method) -> Method:
     async def streamed(model: object, *args: object, **kwargs: object) -> AsyncIterator[object]:
         call = model_call(model)
         # The stream below ends first: where an SDK's client is metered, it has told the call then.
-        with ModelStream(call, *named(model)) as reading:
+        with ModelStream(call, model) as reading:
             async with AsyncExitStack() as closing:
                 events = stream_response(model, *args, **kwargs)
                 if hasattr(events, "aclose"):
@@ -129,8 +129,10 @@ def _invoking(signal: type[Exception], invoke: Method) -> Method:
 
     @functools.wraps(invoke)
     async def invoked(*args: object, **kwargs: object) -> object:
-        run = current_run.get()
-        call = None if run is None else run.tool_call(kwargs.get("context"))
+        call = None
+        with safely():
+            run = current_run.get()
+            call = None if run is None else run.tool_call(kwargs["context"])
         if call is None:
             return await invoke(*args, **kwargs)
         with Refusals(signal), Making(call):

@@ -52,22 +52,21 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
 
     async def on_llm_start(self, context: Sdk, agent: Sdk, system: Sdk, items: Sdk) -> None:
         await self._also.on_llm_start(context, agent, system, items)
-        run = self._run(context)
-        call = begin(lambda: self._asked(run, agent, [system, items]))
-        run.open_model(Opened(call, watched=run is current_run.get()), _found(agent, run))
+        run, found = self._known(context, agent)
+        call = begin(lambda: self._asked(run, agent, [system, items], found))
+        run.open_model(Opened(call, watched=run is current_run.get()), found)
 
     async def on_llm_end(self, context: Sdk, agent: Sdk, response: Sdk) -> None:
-        opened = self._run(context).model
-        if opened is not None:
-            with safely():
-                asked = opened.call.asked
-                if asked is not None:
-                    opened.call.used(response_usage(response, asked.provider, asked.model))
+        with safely():
+            opened = self._run(context).model
+            asked = None if opened is None or opened.call.done else opened.call.asked
+            if opened is not None and asked is not None:
+                opened.call.used(response_usage(response, asked.provider, asked.model))
         await self._also.on_llm_end(context, agent, response)
 
     async def on_tool_start(self, context: Sdk, agent: Sdk, tool: Sdk) -> None:
         await self._also.on_tool_start(context, agent, tool)
-        run = self._run(context)
+        run, found = self._known(context, agent)
         try:
             call = begin(
                 lambda: Asked(
@@ -75,19 +74,28 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
                     framework=FRAMEWORK,
                     tool=str(tool.name),
                     arguments=_arguments(context),
-                    found=_found(agent, run),
+                    found=found,
                 )
             )
         except CallBlocked as blocked:
             # Others the SDK wraps in an error of its own.
             raise passing(blocked, AgentsException) from blocked
-        run.open_tool(context, call)
+        with safely():
+            run.open_tool(context, call)
 
     async def on_tool_end(self, context: Sdk, agent: Sdk, tool: Sdk, result: Sdk) -> None:
-        opened = self._run(context).close_tool(context, str(tool.name))
-        if opened is not None:
-            opened.call.returned(result)
+        with safely():
+            opened = self._run(context).close_tool(context, str(tool.name))
+            if opened is not None:
+                opened.call.returned(result)
         await self._also.on_tool_end(context, agent, tool, result)
+
+    def _known(self, context: object, agent: Sdk) -> tuple[Run, Fields]:
+        run, found = Run(), Fields()
+        with safely():
+            run = self._run(context)
+            found = _found(agent, run)
+        return run, found
 
     def _run(self, context: object) -> Run:
         run = current_run.get()
@@ -98,7 +106,7 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
             run = self._runs[context] = Run()
         return run
 
-    def _asked(self, run: Run, agent: Sdk, prompt: list[object]) -> Asked:
+    def _asked(self, run: Run, agent: Sdk, prompt: list[object], found: Fields) -> Asked:
         model = run.config("model") or self._model or agent.model or get_default_model()
         provider, name = named(model)
         return Asked(
@@ -106,7 +114,7 @@ class MeteredHooks(RunHooks):  # type: ignore[misc]  # untyped where the SDK is 
             provider=provider,
             model=name,
             prompt=prompt,
-            found=_found(agent, run),
+            found=found,
         )
 
 

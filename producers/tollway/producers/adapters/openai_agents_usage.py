@@ -6,6 +6,7 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
+from tollway.producers.adapters.openai_agents_runs import named
 from tollway.producers.adapters.stainless_reading import refused
 from tollway.producers.calls import Call, safely
 from tollway.producers.responses import Reader, ResponseUsage
@@ -79,15 +80,14 @@ def response_usage(response: _Response, provider: str, model: str) -> ResponseUs
 class ModelStream:
     """Ends the call of a stream, however that ends; its events are the responses api's."""
 
-    def __init__(self, call: Call, provider: str, model: str) -> None:
+    def __init__(self, call: Call, model: object) -> None:
         self._call = call
-        self._provider = provider
-        self._model = model
-        self._id = ""
+        self._provider = self._model = self._id = ""
         self._complete = False
         self._reader: Reader | None = None
         with safely():
-            self._reader = Reader(provider=provider, api="responses")
+            self._provider, self._model = named(model)
+            self._reader = Reader(provider=self._provider, api="responses")
 
     def feed(self, event: object) -> None:
         with safely():

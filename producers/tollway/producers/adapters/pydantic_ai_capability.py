@@ -16,7 +16,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.wrapper import WrapperModel
 
 from tollway.producers.adapters.making import Making
-from tollway.producers.adapters.pydantic_ai_usage import response_usage
+from tollway.producers.adapters.pydantic_ai_usage import provider_of, response_usage
 from tollway.producers.ambient import Fields
 from tollway.producers.calls import Asked, Call, begin, safely
 from tollway.producers.responses import ResponseUsage
@@ -48,14 +48,9 @@ class Metering(AbstractCapability):  # type: ignore[misc]  # untyped where it is
         self, ctx: Framework, *, request_context: Framework, handler: Handler
     ) -> Framework:
         call = begin(lambda: self._asked(ctx, request_context))
-        enclosed = _enclosed(request_context, call)
+        asked, enclosed = _enclosed(request_context, call)
         with Making(call, lambda: None if enclosed is None else enclosed.known()):
-            if enclosed is None:
-                response = await handler(request_context)
-            else:
-                streamed = copy.copy(request_context)
-                streamed.model = enclosed
-                response = await handler(streamed)
+            response = await handler(asked)
         with safely():
             usage = response_usage(response)
             if response.state in ("incomplete", "interrupted"):
@@ -82,7 +77,7 @@ class Metering(AbstractCapability):  # type: ignore[misc]  # untyped where it is
                 found=self._found(ctx),
             )
         )
-        with Making(tool), _at_work(ctx.run_id):
+        with Making(tool), _at_work(getattr(ctx, "run_id", None)):
             try:
                 result = await handler(args)
             except (ApprovalRequired, CallDeferred, SkipToolExecution):
@@ -95,7 +90,7 @@ class Metering(AbstractCapability):  # type: ignore[misc]  # untyped where it is
     def _asked(self, ctx: Framework, request: Framework) -> Asked:
         return Asked(
             framework=FRAMEWORK,
-            provider=str(request.model.system),
+            provider=provider_of(request.model.system),
             model=str(request.model.model_name),
             prompt=[_plain(message) for message in request.messages],
             found=self._found(ctx),
@@ -144,17 +139,20 @@ def _plain(message: Framework) -> list[object]:
     ]
 
 
-def _enclosed(request: Framework, call: Call) -> _Enclosed | None:
-    """None where there is no stream to open."""
+def _enclosed(request: Framework, call: Call) -> tuple[Framework, _Enclosed | None]:
+    """The request, of a model that opens its streams inside of the call, if it has any to open."""
     with safely():
         model = request.model
         if request.streaming and type(model).request_stream is not Model.request_stream:
-            return _Enclosed(model, call)
-    return None
+            enclosed = _Enclosed(model, call)
+            changed = copy.copy(request)
+            changed.model = enclosed
+            return changed, enclosed
+    return request, None
 
 
 @contextmanager
-def _at_work(run_id: str) -> Iterator[None]:
+def _at_work(run_id: str | None) -> Iterator[None]:
     before = _run_id.get()
     _run_id.set(run_id or "")
     try:

@@ -5,12 +5,19 @@ from typing import Final, Protocol
 
 from tollway.producers.responses import ResponseUsage
 
-__all__ = ["response_usage"]
+__all__ = ["provider_of", "response_usage"]
 
 _TOOL_CALL: Final = "tool-call"
 _NATIVE_CALL: Final = "builtin-tool-call"
 _SEARCH: Final = "web_search"
 _DONE: Final = ("complete", "suspended")
+# Where the framework's name for a provider is not that of our price list and of other adapters.
+_PROVIDERS: Final = {
+    "bedrock": "aws",
+    "bedrock-mantle": "aws",
+    "google-cloud": "google",
+    "xai": "x-ai",
+}
 
 
 class _Usage(Protocol):
@@ -41,13 +48,14 @@ class _Response(Protocol):
 def response_usage(response: _Response) -> ResponseUsage:
     """It has no service tier, save where a provider's details do."""
     usage = response.usage
+    provider = provider_of(response.provider_name)
     kinds = [getattr(part, "part_kind", "") for part in response.parts]
     tier = (response.provider_details or {}).get("service_tier")
     response_id = response.provider_response_id or ""
     return ResponseUsage(
         id=response_id,
-        source=(response.provider_name or "") if response_id else "",
-        provider=response.provider_name or "",
+        source=provider if response_id else "",
+        provider=provider,
         model=response.model_name or "",
         service_tier=tier if isinstance(tier, str) else "",
         tool_calls=kinds.count(_TOOL_CALL),
@@ -65,6 +73,10 @@ def response_usage(response: _Response) -> ResponseUsage:
         usage_missing=response.state not in _DONE
         or not (usage.input_tokens or usage.output_tokens),
     )
+
+
+def provider_of(name: str | None) -> str:
+    return _PROVIDERS.get(name or "", name or "")
 
 
 def _count(usage: _Usage, name: str) -> int:
