@@ -1,6 +1,5 @@
 """A callback of LangChain and LangGraph that counts model and tool calls, and stops at a budget."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -17,8 +16,6 @@ __all__ = ["LangChainBudgetCallback"]
 
 # Tools that were started and have not ended; the oldest leave.
 MAX_PENDING: Final = 10_000
-
-_log = logging.getLogger("tollway")
 
 if TYPE_CHECKING:
     _HAS_LANGCHAIN = True
