@@ -100,22 +100,6 @@ def test_a_host_that_asks_for_the_usage_of_a_stream_is_given_it(
     assert_usage(the_event(running), recording(STREAM), provider="openai", model="gpt-4")
 
 
-def test_anthropics_caches_are_read_from_whole_answers_and_from_streams(
-    server: ReplayServer, running: Meter
-) -> None:
-    written = recording("messages__cachewrite__claude-3-7-sonnet__b7387")
-    streamed = recording("messages__stream_cached__claude-sonnet-4-5__1e625")
-    server.on("/messages", written.answer(), streamed.answer())
-    there = {"api_base": server.url, "api_key": "none"}
-
-    litellm().completion("anthropic/claude-3-7-sonnet-20250219", MESSAGES, **there)
-    list(litellm().completion("anthropic/claude-sonnet-4-5", MESSAGES, stream=True, **there))
-
-    first, second = running.events()
-    assert_usage(first, written, provider="anthropic")
-    assert_usage(second, streamed, provider="anthropic", model="claude-sonnet-4-5")
-
-
 @pytest.mark.shows("abort")
 def test_a_stream_that_the_host_lets_go_of_is_counted_once(
     server: ReplayServer, running: Meter
@@ -150,49 +134,6 @@ def test_a_stream_that_is_dropped_is_counted_once_nobody_has_it(
         gc.collect()
 
     assert the_event(running).status == "aborted"
-
-
-def test_embeddings_are_counted(server: ReplayServer, running: Meter) -> None:
-    embedded = recording("embeddings__plain__text-embedding-ada-002__34f12")
-    server.on("/embeddings", embedded.answer())
-
-    litellm().embedding("text-embedding-ada-002", [PROMPT], **at(server))
-    asyncio.run(litellm().aembedding(model="text-embedding-ada-002", input=[PROMPT], **at(server)))
-
-    first, second = running.events()
-    assert_usage(first, embedded, provider="openai")
-    assert_usage(second, embedded, provider="openai")
-
-
-def test_responses_are_counted_whole_and_streamed(server: ReplayServer, running: Meter) -> None:
-    plain = recording("responses__plain__gpt-4o-mini__5ad30")
-    streamed = recording("responses__stream__gpt-4o-mini__c0ec6")
-    server.on("/responses", plain.answer(), plain.answer(), streamed.answer())
-
-    litellm().responses(input=PROMPT, model="gpt-4o-mini", **at(server))
-    asyncio.run(litellm().aresponses(input=PROMPT, model="gpt-4o-mini", **at(server)))
-    list(litellm().responses(input=PROMPT, model="gpt-4o-mini", stream=True, **at(server)))
-
-    first, second, third = running.events()
-    assert_usage(first, plain, provider="openai")
-    assert_usage(second, plain, provider="openai")
-    assert_usage(third, streamed, provider="openai")
-
-
-def test_responses_of_a_provider_without_them_are_one_call(
-    server: ReplayServer, running: Meter
-) -> None:
-    written = recording("messages__cachewrite__claude-3-7-sonnet__b7387")
-    server.on("/messages", written.answer())
-
-    litellm().responses(
-        input=PROMPT,
-        model="anthropic/claude-3-7-sonnet-20250219",
-        api_base=server.url,
-        api_key="none",
-    )
-
-    assert_usage(the_event(running), written, provider="anthropic")
 
 
 @pytest.mark.shows("block")

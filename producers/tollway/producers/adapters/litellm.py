@@ -22,7 +22,7 @@ from tollway.producers.errors import CallBlocked
 from tollway.producers.responses import ResponseUsage, usage_of
 from tollway.producers.responses.providers import provider_id
 
-__all__ = ["attach", "failed_usage"]
+__all__ = ["attach", "failed_usage", "provider_named"]
 
 _FUNCTIONS: Final = {
     "litellm.main": (
@@ -37,10 +37,34 @@ _FUNCTIONS: Final = {
     ),
     "litellm.responses.main": ("responses", "aresponses"),
     "litellm.images.main": ("image_generation", "aimage_generation"),
+    "litellm.llms.anthropic.messages.native.handler": ("anthropic_messages",),
+    "litellm.google_genai.main": (
+        "generate_content",
+        "agenerate_content",
+        "generate_content_stream",
+        "agenerate_content_stream",
+    ),
+}
+# Not everybody's LiteLLM has these.
+_LATER: Final = frozenset(list(_FUNCTIONS)[-2:])
+# LiteLLM's names for other ways to the same provider.
+_PROVIDERS: Final = {
+    "aiohttp_openai": "openai",
+    "anthropic_text": "anthropic",
+    "azure_speech": "azure",
+    "azure_text": "azure",
+    "bedrock_mantle": "aws",
+    "codestral": "mistral",
+    "cohere_chat": "cohere",
+    "hosted_vllm": "vllm",
+    "ollama_chat": "ollama",
+    "text-completion-codestral": "mistral",
+    "text-completion-openai": "openai",
+    "vertex_ai_beta": "google",
 }
 # What LiteLLM's decorator calls the function that it decorates.
 _DECORATED: Final = "original_function"
-_PROMPTS: Final = ("messages", "input", "prompt")
+_PROMPTS: Final = ("messages", "input", "prompt", "contents")
 # Not the trace's id: `Router` gives each request one of its own.
 _SESSIONS: Final = ("litellm_session_id", "session_id")
 _MAX_NAME: Final = 512
@@ -56,6 +80,7 @@ def attach() -> Detach:
     decorated = [
         _Decorated(getattr(importlib.import_module(module), name))
         for module, names in _FUNCTIONS.items()
+        if module in sys.modules or module not in _LATER
         for name in names
     ]
     for each in decorated:
@@ -242,8 +267,8 @@ def _provider_and_model(arguments: dict[str, Any]) -> tuple[str, str]:
         )
     except litellm.exceptions.BadRequestError:
         # LiteLLM will say so itself.
-        return provider_id(named) if named else "", model
-    return provider_id(provider), plain
+        return provider_named(named), model
+    return provider_named(provider), plain
 
 
 def _provider_of(result: Any, call: Call) -> str:  # noqa: ANN401 (LiteLLM's)
@@ -251,9 +276,14 @@ def _provider_of(result: Any, call: Call) -> str:  # noqa: ANN401 (LiteLLM's)
     hidden = getattr(result, "_hidden_params", None)
     said = hidden.get("custom_llm_provider") if isinstance(hidden, dict) else None
     said = said or getattr(result, "custom_llm_provider", None)
-    if isinstance(said, str) and said:
-        return provider_id(said)
-    return "" if call.asked is None else call.asked.provider
+    return provider_named(said) or ("" if call.asked is None else call.asked.provider)
+
+
+def provider_named(name: object) -> str:
+    """The price list's id for LiteLLM's name; "" for what is none."""
+    if not isinstance(name, str) or not name:
+        return ""
+    return _PROVIDERS.get(name) or provider_id(name)
 
 
 def _found_in(request: dict[str, Any]) -> Fields:

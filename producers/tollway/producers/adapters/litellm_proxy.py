@@ -17,12 +17,11 @@ from typing import Any, Final
 import msgspec
 
 from tollway.producers import process
-from tollway.producers.adapters.litellm import failed_usage
+from tollway.producers.adapters.litellm import failed_usage, provider_named
 from tollway.producers.ambient import Fields
 from tollway.producers.calls import safely
 from tollway.producers.errors import CallBlocked
 from tollway.producers.responses import usage_of
-from tollway.producers.responses.providers import provider_id
 
 __all__ = ["proxy_handler"]
 
@@ -162,8 +161,7 @@ def _book(
 
 
 def _provider(record: Mapping[str, Any]) -> str:
-    named = record.get("custom_llm_provider")
-    return provider_id(named) if isinstance(named, str) and named else ""
+    return provider_named(record.get("custom_llm_provider"))
 
 
 def _model(record: Mapping[str, Any]) -> str:
