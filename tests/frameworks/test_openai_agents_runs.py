@@ -1,6 +1,7 @@
 """The OpenAI Agents SDK attached, against recorded responses: what belongs to which run."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,18 +19,22 @@ from agents import (
 )
 
 from agents_sdk import (
+    CHAT,
+    CHAT_STREAM,
     MODEL,
     RESPONSE,
     RESPONSE_TOOL,
     Tools,
     llm,
     responses_agent,
+    streamed,
 )
 from answering import Answer, ReplayServer
 from canary import PROMPT
 from metered_once import assert_usage
 from recordings import recording
 from tollway import meter
+from tollway.producers.adapters import instrument
 from tollway.producers.testing import Meter
 
 pytestmark = pytest.mark.framework("openai_agents")
@@ -178,3 +183,43 @@ def test_a_session_that_is_spent_stops_its_run_between_two_turns(
 
     assert len(server.requests) == 1
     assert tools.ran == []
+
+
+def test_runs_in_threads_keep_their_sessions(server: ReplayServer, running: Meter) -> None:
+    server.on("/responses", *(recording(RESPONSE).with_id(n).answer() for n in range(8)))
+
+    def run(number: int) -> object:
+        with meter.session(session=f"session-{number}", agent=f"agent-{number}") as session:
+            Runner.run_sync(responses_agent(server), PROMPT)
+            return session.report()["breakdown"]["llm"]["calls"]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4))) == [1, 1, 1, 1]
+
+    assert sorted((event.agent, event.session) for event in llm(running)) == [
+        (f"agent-{number}", f"session-{number}") for number in range(4)
+    ]
+
+
+@pytest.mark.parametrize("also", [(), ("litellm",)])
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_model_that_another_library_asks_is_one_call_of_its_provider(
+    is_streamed: bool, also: tuple[str, ...], server: ReplayServer, running: Meter
+) -> None:
+    from agents.extensions.models.litellm_model import LitellmModel
+
+    for name in also:
+        instrument(name)
+    recorded = recording(CHAT_STREAM if is_streamed else CHAT)
+    server.on(recorded.path, recorded.answer())
+    model = LitellmModel(f"openai/{MODEL}", base_url=f"{server.url}/v1", api_key="none")
+    # Else the SDK does not ask for the usage of a stream, where the server is not OpenAI's.
+    settings = ModelSettings(include_usage=True)
+    agent = Agent(name="researcher", model=model, model_settings=settings)
+
+    asyncio.run(streamed(agent) if is_streamed else Runner.run(agent, PROMPT))
+
+    [event] = llm(running)
+    assert_usage(event, recorded, provider="openai", model=event.model or "")
+    assert event.agent == "researcher"
+    assert (event.model or "").startswith("gpt-4")

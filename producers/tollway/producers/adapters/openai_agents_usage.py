@@ -120,12 +120,14 @@ class ModelStream:
             return None
         usage = self._reader.usage()
         response_id = _real(usage.id) or self._id
+        # A response that the SDK made up itself names the model as it was asked for, with the way.
+        model = "" if usage.id == _NO_ID else usage.model
         return msgspec.structs.replace(
             usage,
             id=response_id,
             source=self._provider if response_id else "",
             provider=self._provider,
-            model=usage.model or self._model,
+            model=model or self._model,
         )
 
 
