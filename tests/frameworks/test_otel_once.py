@@ -47,7 +47,7 @@ def test_two_emitters_of_one_call_bill_once(running: Meter, traced: Traced) -> N
     (event,) = running.events()
     assert event.tags is not None
     assert event.tags["scope"] == "openinference.instrumentation.openai"
-    assert traced.spans.stats() == {"metered": 1, "metered_inside": 1}
+    assert traced.spans.stats() == {"metered": 1, "told_inside": 1}
 
 
 def test_the_outer_emitter_tells_what_the_inner_one_does_not_know(
@@ -128,7 +128,26 @@ def test_an_adapter_inside_the_span_meters_the_call_for_the_spans_agent(
 
     (event,) = running.events()
     assert (event.tags, event.agent) == ({"framework": "openai"}, "researcher")
-    assert traced.spans.stats() == {"metered_inside": 1}
+    assert traced.spans.stats() == {"told_inside": 1}
+
+
+def test_a_stream_that_is_cut_ends_from_the_outside_in_and_is_billed_once(
+    running: Meter, traced: Traced
+) -> None:
+    told = {"openinference.span.kind": "LLM", "llm.token_count.prompt": 46}
+    span = traced.tracer.start_span("ChatCompletion", attributes=told)
+    inside = begin(_asked)
+    span.end()
+    inside.aborted(USED)
+
+    around = begin(_asked)
+    with around.running():
+        never_ended = traced.tracer.start_span("ChatCompletion", attributes=told)
+    around.aborted(ResponseUsage(id="chatcmpl-2", source="openai", input_tokens=1))
+    never_ended.end()
+
+    assert [event.id for event in running.events()] == ["chatcmpl-1", "chatcmpl-2"]
+    assert traced.spans.stats() == {"told_inside": 1, "by_adapter": 1}
 
 
 def test_an_adapters_call_after_the_span_is_another_one(running: Meter, traced: Traced) -> None:

@@ -89,6 +89,11 @@ class Call:
         """The call that this one is a part of."""
         return self._enclosing
 
+    @property
+    def inside(self) -> "Call | None":
+        """The last one of its kind that began inside of this one, for as long as it lives."""
+        return None if self._inside is None else self._inside()
+
     def answered(self, response: object) -> None:
         """A model's whole response: an SDK's object, a dictionary, bytes."""
         with safely():
@@ -139,7 +144,7 @@ class Call:
         self.done = True
         for around in self._around():
             around.metered_inside = True
-        inside = None if self._inside is None else self._inside()
+        inside = self.inside
         # One inside that goes on will be metered: of a stream that is cut, the outer end is first.
         if self.metered_inside or (inside is not None and not inside.done):
             return

@@ -94,7 +94,8 @@ class Live:
 
     def enclose(self) -> None:
         """Lets adapters know: a call that they meter in here is this one, and of this agent."""
-        if self.kind == "llm" or self.kind == "tool":
+        # Inside an adapter's call there is nothing to let know: that one would wait for this.
+        if (self.kind == "llm" or self.kind == "tool") and not self.is_an_adapters(self.kind):
             asked = Asked(kind=self.kind, framework=FRAMEWORK)
             self._call = Call(asked, self._began_in, self.found())
             self._call.enclose()
@@ -126,15 +127,22 @@ class Live:
         """Lets go what it holds of the span's attributes, which may be prompts."""
         self.attributes = {}
 
-    def is_metered_inside(self, call: str) -> bool:
-        return call in self._inside or (self._call is not None and self._call.metered_inside)
+    def is_told_inside(self, call: str) -> bool:
+        """Whether something inside has told of the same call, or an adapter there will: of a
+        stream that is cut, the outer end comes first."""
+        if call in self._inside:
+            return True
+        if self._call is None:
+            return False
+        inside = self._call.inside
+        goes_on = inside is not None and not inside.done and _is_an_adapters(inside)
+        return self._call.metered_inside or goes_on
 
     def is_an_adapters(self, kind: Told) -> bool:
         """Whether an adapter's call of this kind was around when the span began: it meters it."""
         call = self._began_in
         while call is not None:
-            asked = call.asked
-            if asked is not None and asked.kind == kind and asked.framework != FRAMEWORK:
+            if _is_an_adapters(call) and call.asked is not None and call.asked.kind == kind:
                 return True
             call = call.enclosing
         return False
@@ -151,6 +159,10 @@ class Live:
         while outer is not None:
             outer._inside.add(call)
             outer = outer._outer
+
+
+def _is_an_adapters(call: Call) -> bool:
+    return call.asked is not None and call.asked.framework != FRAMEWORK
 
 
 def plain(span: ReadableSpan) -> Attributes:

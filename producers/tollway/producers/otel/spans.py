@@ -111,8 +111,8 @@ class MeteredSpans(sdk.SpanProcessor):
             # It knows more of the call than a span does.
             live.mark_outer(call)
             self._counts.add("by_adapter")
-        elif live.is_metered_inside(call):
-            self._counts.add("metered_inside")
+        elif live.is_told_inside(call):
+            self._counts.add("told_inside")
         else:
             fields = _event(span, live, kind)
             if fields.get("usage_missing") and live.has_outer(kind):
