@@ -2,6 +2,7 @@
 
 import pytest
 from opentelemetry.trace import Tracer
+from opentelemetry.util.types import AttributeValue
 
 from inference_spans import AGENT, ANSWERED, CHAT, TOOL, Traced, chat
 from tollway import meter
@@ -134,7 +135,10 @@ def test_an_adapter_inside_the_span_meters_the_call_for_the_spans_agent(
 def test_a_stream_that_is_cut_ends_from_the_outside_in_and_is_billed_once(
     running: Meter, traced: Traced
 ) -> None:
-    told = {"openinference.span.kind": "LLM", "llm.token_count.prompt": 46}
+    told: dict[str, AttributeValue] = {
+        "openinference.span.kind": "LLM",
+        "llm.token_count.prompt": 46,
+    }
     span = traced.tracer.start_span("ChatCompletion", attributes=told)
     inside = begin(_asked)
     span.end()
