@@ -60,7 +60,7 @@ def test_a_call_inside_of_a_call_of_its_kind_is_the_same_and_billed_once(meterin
     (event,) = metering.events()
     # The inner one meters; what the outer one knows is not lost.
     assert (event.agent, event.session) == ("planner", "run-1")
-    assert event.tags == {"framework": "openai"}
+    assert event.tags == {"framework": "langchain"}
 
 
 def test_a_tools_model_calls_are_billed_beside_the_tool(metering: Meter) -> None:

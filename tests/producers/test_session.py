@@ -112,6 +112,14 @@ def test_a_session_counts_also_what_the_outbox_has_no_room_for(metering: Meter) 
     assert meter.stats().dropped == {"queue_full": 2}
 
 
+def test_a_session_counts_also_where_nobody_said_which_workspace() -> None:
+    with metered(workspace="", agent="bot"), meter.session("1") as s:
+        meter.record(**CALL)
+        assert meter.stats().dropped == {"invalid": 1}
+
+    assert s.spent == CALL_USD
+
+
 # --- limits ------------------------------------------------------------------------------------
 
 
@@ -210,6 +218,12 @@ def test_a_budget_that_is_none_is_an_error_at_once(
 ) -> None:
     with pytest.raises(ValueError, match="budget"):
         meter.session(budget)
+
+
+@pytest.mark.parametrize("share", [0.955, 0.0, 1.5, -0.1, True])
+def test_a_soft_limit_is_a_share_in_whole_percents(share: float) -> None:
+    with pytest.raises(ValueError, match="soft"):
+        meter.session("1", soft=share)
 
 
 def test_an_unknown_option_is_named_with_those_that_there_are() -> None:

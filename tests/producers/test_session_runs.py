@@ -77,6 +77,39 @@ def test_wrap_never_breaks_on_what_is_no_response() -> None:
     assert s.report()["usage_missing"] == 5
 
 
+def chunks() -> Iterator[dict[str, object]]:
+    yield {"id": "c-1", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": []}
+    yield {**CHUNK_OF_USAGE}
+
+
+CHUNK_OF_USAGE = {
+    "id": "c-1",
+    "object": "chat.completion.chunk",
+    "model": "gpt-4o",
+    "choices": [],
+    "usage": {"prompt_tokens": 400, "completion_tokens": 100},
+}
+
+
+def test_a_stream_counts_in_the_session_that_made_it_whoever_reads_it(metering: Meter) -> None:
+    with meter.session("1.00", session="maker") as s:
+        stream = s.wrap_stream(chunks(), provider="openai")
+    with meter.session("1.00") as reader:
+        assert len(list(stream)) == 2
+
+    assert (s.spent, reader.spent) == (CALL_USD, Decimal(0))
+    assert [event.session for event in metering.events() if event.kind == "llm"] == ["maker"]
+
+
+def test_wrap_hands_a_stream_on_and_leaves_it_to_its_reader() -> None:
+    with meter.session("1.00") as s:
+        wrapped = s.wrap(chunks(), provider="openai")
+        assert s.spent == 0
+        assert len(list(wrapped.response)) == 2
+
+    assert s.spent == CALL_USD
+
+
 def test_track_gives_the_result_back_and_counts_its_cost(metering: Meter) -> None:
     with meter.session("1.00") as s:
         rows = s.track(["a", "b"], cost="0.01", tool="serp", connection="serpapi")

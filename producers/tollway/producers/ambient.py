@@ -14,13 +14,14 @@ __all__ = [
     "Attribution",
     "Fields",
     "RunBooks",
+    "at",
     "attribute",
     "attributed",
     "carrying",
     "explicit",
-    "frame_of_check",
     "identified",
     "merge",
+    "place",
     "run_books",
 ]
 
@@ -123,12 +124,7 @@ def carrying(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
         return function
 
     def carried_over(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        before = _frame.get()
-        _frame.set(frame)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            _frame.set(before)
+        return at(frame, function, *args, **kwargs)
 
     return carried_over
 
@@ -139,9 +135,26 @@ def run_books() -> RunBooks | None:
     return None if frame is None else frame.books
 
 
-def frame_of_check() -> "_Frame | None":
-    """Where the code that runs now keeps what it was allowed; the hot path."""
+def place() -> "_Frame | None":
+    """Where the code that runs now is: for `at`, and where `check` keeps what it was allowed."""
     return _frame.get()
+
+
+def at(
+    where: "_Frame | None",
+    function: Callable[Arguments, Result],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Runs the function attributed as that place was, wherever this is."""
+    before = _frame.get()
+    if before is where:
+        return function(*args, **kwargs)
+    _frame.set(where)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _frame.set(before)
 
 
 def identified(defaults: Fields) -> Fields:

@@ -14,7 +14,7 @@ from weakref import ReferenceType, ref
 import msgspec
 
 from tollway.producers import process
-from tollway.producers.ambient import Fields, explicit
+from tollway.producers.ambient import Fields, at, explicit, place
 from tollway.producers.errors import CallBlocked
 from tollway.producers.responses import ResponseUsage, usage_of
 
@@ -57,6 +57,7 @@ class Call:
         "_enclosing",
         "_fields",
         "_inside",
+        "_place",
         "done",
         "metered_inside",
     )
@@ -65,6 +66,7 @@ class Call:
         self._asked = asked
         self._enclosing = enclosing
         self._fields = fields
+        self._place = place()
         self._began_s = time.monotonic()
         self.done = False
         # Whether a call inside of this one, of the same kind, has been metered: then this is it.
@@ -149,7 +151,9 @@ class Call:
         if self.metered_inside or (inside is not None and not inside.done):
             return
         duration_ms = int((time.monotonic() - self._began_s) * 1000)
-        process.booked({**self._fields, "duration_ms": duration_ms, **fields})
+        told = {**self._fields, "duration_ms": duration_ms, **fields}
+        # Where it began: a stream may be read anywhere.
+        at(self._place, process.booked, told)
 
     def _around(self) -> Iterator["Call"]:
         """The calls of the same kind that this one is a part of."""
@@ -226,7 +230,8 @@ def _fields_of(asked: Asked, enclosing: Call | None) -> Fields:
     said = explicit()
     fields = {name: value for name, value in found.items() if value and name not in said}
     fields["kind"] = asked.kind
-    fields["tags"] = {**_tags(found.get("tags")), "framework": asked.framework}
+    # The outermost: an agent's framework, and not the provider's SDK below it.
+    fields["tags"] = {"framework": asked.framework, **_tags(found.get("tags"))}
     for name in ("provider", "model", "tool", "connection"):
         if value := getattr(asked, name):
             fields[name] = value

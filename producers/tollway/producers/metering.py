@@ -14,13 +14,10 @@ from tollway.producers.guard import Guard, GuardState
 from tollway.producers.hashes import Hashes
 from tollway.producers.listeners import Listeners
 from tollway.producers.outbox import LossReason, Outbox, Tail
-from tollway.producers.recorder import Recorder
+from tollway.producers.recorder import LOCAL_WORKSPACE, Recorder
 from tollway.producers.settings import Settings, plaintext_hosts
 
 __all__ = ["Metering", "Stats", "Wire", "kafka_wire"]
-
-# A process without brokers counts under this name; nothing of it is sent.
-LOCAL_WORKSPACE = "local"
 
 _log = logging.getLogger("tollway")
 

@@ -9,7 +9,7 @@ from typing import Unpack
 
 from tollway.contract.subjects import DIMENSIONS
 from tollway.contract.usage import UsageEvent
-from tollway.producers.ambient import Fields, RunBooks, frame_of_check, identified, run_books
+from tollway.producers.ambient import Fields, RunBooks, identified, place, run_books
 from tollway.producers.dimensions import Dimensions, refuse_unknown
 from tollway.producers.ending import EXIT_FLUSH_S, mind_the_end
 from tollway.producers.errors import BadSettings, CallBlocked, SpendWarning
@@ -144,7 +144,7 @@ def check(**dimensions: Unpack[Dimensions]) -> None:
     metering = _metering
     if metering is not None and metering.guard is not None:
         # Most calls were allowed a moment ago, here, and no decision has come since.
-        frame = frame_of_check()
+        frame = place()
         allowed = metering.allowed if frame is None else frame.allowed
         if allowed and (frame is None or frame.books is None):
             try:
@@ -186,7 +186,7 @@ def check_fields(fields: Mapping[str, object], *, keep: bool = False) -> None:
 
 
 def _keep_allowed(metering: Metering, fields: Mapping[str, object], edition: object) -> None:
-    frame = frame_of_check()
+    frame = place()
     if frame is None:
         kept = metering.allowed
     else:

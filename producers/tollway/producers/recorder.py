@@ -16,12 +16,14 @@ from tollway.producers.events import Invalid, event_of, now
 from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull, OutboxRefused
 from tollway.producers.watching import shown
 
-__all__ = ["MAX_LOSS_KEYS", "MAX_WORKSPACES", "UNATTRIBUTED", "Recorder"]
+__all__ = ["LOCAL_WORKSPACE", "MAX_LOSS_KEYS", "MAX_WORKSPACES", "UNATTRIBUTED", "Recorder"]
 
 # Past this many the process takes a new producer id, whose numbers start anew.
 MAX_WORKSPACES = 10_000
 MAX_LOSS_KEYS = 1_000
 MAX_TALLY_KEYS = 1_000
+# What a session counts under where nobody said whose money it is; nothing of it is sent.
+LOCAL_WORKSPACE = "local"
 # The agent of a loss event where the lost event named none.
 UNATTRIBUTED = "unattributed"
 _NAME_LENGTH = 512
@@ -91,7 +93,7 @@ class Recorder:
         try:
             full = self._gather(event, fields)
             workspace, agent = _name(full.get("workspace")), _name(full.get("agent"))
-            made, key = self._make(full, workspace)
+            made, key = self._make(full, workspace or LOCAL_WORKSPACE)
             # First here: a session counts what it spends also while the broker is away.
             booked = shown(made, self._book(made))
             self._send(made, key, workspace)
@@ -130,8 +132,7 @@ class Recorder:
         return merge(attributed(self._defaults), fields)
 
     def _make(self, full: Fields, workspace: str) -> tuple[UsageEvent, bytes]:
-        if not workspace:
-            raise Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
+        full["workspace"] = workspace
         lane = self._producer.lanes.get(workspace) or self._open_lane(workspace)
         # Taken even if the event is then lost: the worker sees the gap.
         full["producer"] = lane.producer
@@ -144,6 +145,8 @@ class Recorder:
         return event_of(full), lane.key
 
     def _send(self, event: UsageEvent, key: bytes, workspace: str) -> None:
+        if not workspace:
+            raise Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
         if self.outbox is None:
             self.tally.add((workspace, event.agent))
             return

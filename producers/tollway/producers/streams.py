@@ -1,6 +1,7 @@
 """Streams handed through to the host, and counted at their end, wherever that is."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from tollway.producers.calls import Call, safely
@@ -79,6 +80,21 @@ class MeteredStream(Generic[Chunk]):
             if self._shown(chunk):
                 return chunk
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> object:
+        """Whatever else the stream has, such as an SDK's `response`."""
+        return getattr(self.__dict__["_chunks"], name)
+
     def close(self) -> None:
         self._counting.cut()
         close = getattr(self._chunks, "close", None)
@@ -123,6 +139,21 @@ class MeteredAsyncStream(Generic[Chunk]):
             self._counting.feed(chunk)
             if self._shown(chunk):
                 return chunk
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __getattr__(self, name: str) -> object:
+        """Whatever else the stream has."""
+        return getattr(self.__dict__["_chunks"], name)
 
     async def aclose(self) -> None:
         self._counting.cut()

@@ -12,6 +12,8 @@ from tollway.producers.amounts import Amount, amount_pico
 __all__ = ["Limits"]
 
 _WHOLE: Final = 100
+# 0.07 * 100 is not 7 in binary.
+_NEAR: Final = 1e-6
 # A session without a budget still adds up.
 _UNLIMITED: Final = "999999999999999"
 
@@ -71,8 +73,10 @@ class Limits:
 
 def _percent(share: float, what: str, *, least: int, most: int) -> int:
     percent = round(share * _WHOLE)
-    if isinstance(share, bool) or not least <= percent <= most:
+    is_whole = abs(share * _WHOLE - percent) < _NEAR
+    if isinstance(share, bool) or not is_whole or not least <= percent <= most:
         raise ValueError(
-            f"{what} is {share!r}; it is a share from {least / _WHOLE} to {most / _WHOLE}"
+            f"{what} is {share!r}; it is a share from {least / _WHOLE} to {most / _WHOLE},"
+            " in whole percents"
         )
     return percent

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from types import TracebackType
-from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack, cast
 
 from tollway.contract.control import Decision
 from tollway.contract.money import format_usd
@@ -141,9 +141,17 @@ class Session:
     ) -> Wrapped[Answer]:
         """Counts a provider's response: its usage, its price, what the detectors say.
 
-        Raises `CallBlocked` once the session is over its limit, or a detector stopped it: then the
-        exception's `result` is the response, which is paid for.
+        A stream is handed on instead, as `wrap_stream` does: the response to read is what this
+        returns, and its cost is known at its end. Raises `CallBlocked` once the session is over its
+        limit, or a detector stopped it: then the exception's `result` is the response, which is
+        paid for.
         """
+        if isinstance(response, Iterator):
+            stream = self.wrap_stream(response, provider=provider, api=api)
+            return Wrapped(cast(Answer, stream), None, self._books)
+        if isinstance(response, AsyncIterator):
+            steps = self.wrap_async_stream(response, provider=provider, api=api)
+            return Wrapped(cast(Answer, steps), None, self._books)
         booked: Booked | None = None
         with safely():
             usage = usage_of(response, provider=provider, api=api)
@@ -166,14 +174,7 @@ class Session:
 
     def _call(self, provider: str | None, api: str | None) -> Call:
         with self._attribution:
-            return begin(
-                lambda: Asked(
-                    framework="session",
-                    provider=provider or "",
-                    api=api or "",
-                    found={**self._fields},
-                )
-            )
+            return begin(lambda: Asked(framework="session", provider=provider or "", api=api or ""))
 
     def track(
         self,
