@@ -223,3 +223,26 @@ def test_a_model_that_another_library_asks_is_one_call_of_its_provider(
     assert_usage(event, recorded, provider="openai", model=event.model or "")
     assert event.agent == "researcher"
     assert (event.model or "").startswith("gpt-4")
+
+
+@pytest.mark.parametrize("also", [(), ("openai",)])
+def test_a_run_that_is_cancelled_while_it_waits_is_one_aborted_call(
+    also: tuple[str, ...], server: ReplayServer, running: Meter
+) -> None:
+    for name in also:
+        instrument(name)
+    recorded = recording(RESPONSE)
+    server.on(recorded.path, Answer(events=(recorded.body,), hold_after=0))
+
+    async def cancel() -> None:
+        run = asyncio.create_task(Runner.run(responses_agent(server), PROMPT))
+        while not server.requests:
+            await asyncio.sleep(0)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(asyncio.wait_for(cancel(), 20))
+
+    [event] = running.events()
+    assert (event.status, event.usage_missing, event.agent) == ("aborted", True, "researcher")

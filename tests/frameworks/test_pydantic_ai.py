@@ -219,3 +219,25 @@ def test_an_agent_under_durable_execution_is_left_as_it_is(
     asyncio.run(researcher(chat(server), capabilities=[Durable()]).run(PROMPT))
 
     assert running.events() == []
+
+
+@pytest.mark.parametrize("also", [(), ("openai",)])
+def test_a_run_that_is_cancelled_while_it_waits_is_one_aborted_call(
+    also: tuple[str, ...], server: ReplayServer, running: Meter
+) -> None:
+    instrument("pydantic_ai", *also)
+    recorded = recording(CHAT)
+    server.on(recorded.path, Answer(events=(recorded.body,), hold_after=0))
+
+    async def cancel() -> None:
+        run = asyncio.create_task(researcher(chat(server)).run(PROMPT))
+        while not server.requests:
+            await asyncio.sleep(0)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(asyncio.wait_for(cancel(), 20))
+
+    [event] = running.events()
+    assert (event.status, event.usage_missing, event.agent) == ("aborted", True, "researcher")
