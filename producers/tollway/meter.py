@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tollway.producers.local.opening import report, session, set_price, track_tool
     from tollway.producers.local.reports import Report
     from tollway.producers.local.session import Session
+    from tollway.producers.otel import SpanProcessor
     from tollway.producers.responses import usage_of
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Notice",
     "Report",
     "Session",
+    "SpanProcessor",
     "SpendWarning",
     "attribute",
     "check",
@@ -46,6 +48,7 @@ _LATER = {
     "Notice": "tollway.producers.local.notices",
     "Report": "tollway.producers.local.reports",
     "Session": "tollway.producers.local.session",
+    "SpanProcessor": "tollway.producers.otel",
     "report": "tollway.producers.local.opening",
     "session": "tollway.producers.local.opening",
     "set_price": "tollway.producers.local.opening",

@@ -72,6 +72,34 @@ def test_a_tools_model_calls_are_billed_beside_the_tool(metering: Meter) -> None
     assert [event.kind for event in metering.events()] == ["llm", "tool"]
 
 
+def test_a_tool_that_uses_another_tool_and_itself_is_billed_for_each(metering: Meter) -> None:
+    @meter.track_tool("0.05")
+    def outer(depth: int) -> None:
+        inner()
+        if depth:
+            outer(depth - 1)
+
+    @meter.track_tool("0.01")
+    def inner() -> None: ...
+
+    outer(1)
+
+    costs = [(event.tool, event.cost) for event in metering.events()]
+    assert sorted(costs) == [
+        *[("inner", "0.010000000000")] * 2,
+        *[("outer", "0.050000000000")] * 2,
+    ]
+
+
+def test_one_tool_that_two_adapters_see_is_billed_once(metering: Meter) -> None:
+    outer = begin(lambda: Asked(kind="tool", framework="langchain", tool="search"))
+    with outer.running():
+        begin(lambda: Asked(kind="tool", framework="mcp", tool="search")).returned("found")
+    outer.returned("found")
+
+    assert len(metering.events()) == 1
+
+
 def test_what_the_host_attributes_wins_over_what_a_framework_knows(metering: Meter) -> None:
     with meter.attribute(agent="mine"):
         asked(found={"agent": "theirs", "session": "run-1"}).used(USED)

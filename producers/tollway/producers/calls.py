@@ -156,10 +156,10 @@ class Call:
         at(self._place, process.booked, told)
 
     def _around(self) -> Iterator["Call"]:
-        """The calls of the same kind that this one is a part of."""
+        """The calls around this one that are the same call, as other adapters see it."""
         around = self._enclosing
         while around is not None and self._asked is not None:
-            if around._asked is not None and around._asked.kind == self._asked.kind:
+            if around._asked is not None and _is_same(around._asked, self._asked):
                 yield around
             around = around._enclosing
 
@@ -170,6 +170,14 @@ class Call:
     def enclose(self) -> None:
         """As `running`, for callbacks that come before and after: until the call has ended."""
         _enclosing.set(self)
+
+
+def _is_same(outer: Asked, inner: Asked) -> bool:
+    """A model call inside of a model call is that call. A tool may use other tools, and itself:
+    only another adapter's word of the same tool is the same call."""
+    if outer.kind != inner.kind:
+        return False
+    return outer.kind == "llm" or (outer.tool == inner.tool and outer.framework != inner.framework)
 
 
 class _Running:
