@@ -7,7 +7,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import RetryPolicy
+from langgraph.types import Command, RetryPolicy, interrupt
 
 from answering import Answer, ReplayServer
 from graphs import ANSWERS, ASKED, asks_for_tool, graph, ran, scripted
@@ -188,6 +188,28 @@ def test_a_tool_that_fails_is_an_event_that_says_so(server: ReplayServer, runnin
     used = running.events()[1]
     assert (used.kind, used.tool, used.status) == ("tool", "look_up", "error")
     assert not used.usage_missing
+
+
+def test_a_tool_that_waits_for_a_person_is_let_go_of_and_runs_anew(
+    server: ReplayServer, running: Meter
+) -> None:
+    scripted(server, asks_for_tool("ask_person"), recording(ANSWERS))
+
+    def ask_person(word: str) -> str:
+        """Asks a person."""
+        return str(interrupt(word))
+
+    asking = graph(server, [tool(ask_person)], checkpointer=InMemorySaver())
+    there = {"configurable": {"thread_id": "thread-1"}}
+    asking.invoke(ASKED, there)
+    asking.invoke(Command(resume="yes"), there)
+
+    assert [(event.kind, event.status) for event in running.events()] == [
+        ("llm", "ok"),
+        ("tool", "aborted"),
+        ("tool", "ok"),
+        ("llm", "ok"),
+    ]
 
 
 def test_equal_calls_of_a_tool_have_equal_hashes(server: ReplayServer, running: Meter) -> None:

@@ -256,12 +256,13 @@ def _asked_provider(call: Call) -> str:
 
 def _prompt(messages: Sequence[Sequence[Any]]) -> object:
     """Without the ids of messages, which LangGraph makes anew: the same prompt, the same hash."""
+    # Not by getattr: what a message lacks costs it a microsecond to deny.
+    known = [message.__dict__ for each in messages for message in each]
     return [
         (
-            message.type,
-            message.content,
-            [(call["name"], call["args"]) for call in getattr(message, "tool_calls", ())],
+            message.get("type"),
+            message.get("content"),
+            [(call["name"], call["args"]) for call in message.get("tool_calls", ())],
         )
-        for each in messages
-        for message in each
+        for message in known
     ]

@@ -108,7 +108,11 @@ def _from_told(told: Told | None, said: Told, provider: str) -> ResponseUsage:
 
 
 def _part(details: Told, name: str) -> int:
-    return sum(count_or_0(details.get(tier + name)) for tier in _TIERS)
+    for tier in _TIERS:
+        count = details.get(tier + name)
+        if count is not None:
+            return count_or_0(count)
+    return 0
 
 
 def provider_named(name: object) -> str:
