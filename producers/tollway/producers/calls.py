@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final
 from weakref import ReferenceType, ref
 
-import msgspec
-
 from tollway.producers import process
-from tollway.producers.ambient import Fields, at, explicit, place
+from tollway.producers.ambient import Fields, at, place
+from tollway.producers.asked import Asked, fields_of
 from tollway.producers.errors import CallBlocked
 from tollway.producers.responses import ResponseUsage, usage_of
 
@@ -23,27 +22,6 @@ __all__ = ["Asked", "Call", "Usage", "begin", "open_call", "safely"]
 Usage = ResponseUsage
 # How a host's exception is told: its type, and no text of it, which may hold a prompt.
 _ABORTS: Final = ("CancelledError", "KeyboardInterrupt", "GeneratorExit", "SystemExit")
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a call before it is made.
-
-    `found` is attribution that a framework knows (its agent, its run): what the host attributed
-    by itself wins over it. `prompt`, `arguments`: hashed here, never kept.
-    """
-
-    kind: Literal["llm", "tool"] = "llm"
-    # Which adapter it is, such as "openai" or "langchain".
-    framework: str
-    provider: str = ""
-    # Which dialect of the provider a response will be in; "" to find out from it.
-    api: str = ""
-    model: str = ""
-    tool: str = ""
-    connection: str = ""
-    prompt: object = None
-    arguments: object = None
-    found: Fields = {}
 
 
 class Call:
@@ -159,9 +137,20 @@ class Call:
         """The calls around this one that are the same call, as other adapters see it."""
         around = self._enclosing
         while around is not None and self._asked is not None:
-            if around._asked is not None and _is_same(around._asked, self._asked):
+            if around._is_same(self):
                 yield around
             around = around._enclosing
+
+    def _is_same(self, inner: "Call") -> bool:
+        """A model call inside of a model call is that call. A tool may use other tools, and itself
+        for something else."""
+        mine, its = self._asked, inner._asked
+        if mine is None or its is None or mine.kind != its.kind:
+            return False
+        if mine.kind == "llm":
+            return True
+        asks_alike = self._fields.get("args_hash") == inner._fields.get("args_hash")
+        return mine.tool == its.tool and (mine.framework != its.framework or asks_alike)
 
     def running(self) -> "_Running":
         """What is called inside is a part of this call."""
@@ -170,14 +159,6 @@ class Call:
     def enclose(self) -> None:
         """As `running`, for callbacks that come before and after: until the call has ended."""
         _enclosing.set(self)
-
-
-def _is_same(outer: Asked, inner: Asked) -> bool:
-    """A model call inside of a model call is that call. A tool may use other tools, and itself:
-    only another adapter's word of the same tool is the same call."""
-    if outer.kind != inner.kind:
-        return False
-    return outer.kind == "llm" or (outer.tool == inner.tool and outer.framework != inner.framework)
 
 
 class _Running:
@@ -218,7 +199,7 @@ def begin(describe: Callable[[], Asked]) -> Call:
     with safely():
         asked = describe()
         enclosing = open_call()
-        fields = _fields_of(asked, enclosing)
+        fields = fields_of(asked, {} if enclosing is None else enclosing.fields)
     if asked is not None:
         process.check_fields(fields)
     return Call(asked, enclosing, fields)
@@ -230,46 +211,6 @@ def open_call() -> Call | None:
     while call is not None and call.done:
         call = call._enclosing
     return call
-
-
-def _fields_of(asked: Asked, enclosing: Call | None) -> Fields:
-    """What the host attributed wins over what frameworks know, the inner one over the outer."""
-    found = _found(asked, {} if enclosing is None else enclosing.fields)
-    said = explicit()
-    fields = {name: value for name, value in found.items() if value and name not in said}
-    fields["kind"] = asked.kind
-    # The outermost: an agent's framework, and not the provider's SDK below it.
-    fields["tags"] = {"framework": asked.framework, **_tags(found.get("tags"))}
-    for name in ("provider", "model", "tool", "connection"):
-        if value := getattr(asked, name):
-            fields[name] = value
-    hashes = process.hashes()
-    if asked.prompt is not None:
-        fields["prompt_hash"] = hashes.of(asked.prompt)
-    if asked.arguments is not None:
-        fields["args_hash"] = hashes.of(asked.arguments)
-    return fields
-
-
-def _found(asked: Asked, around: Fields) -> Fields:
-    inherited: Fields = {name: around[name] for name in _INHERITED if name in around}
-    return {**inherited, **{name: value for name, value in asked.found.items() if value}}
-
-
-def _tags(tags: object) -> dict[str, str]:
-    return tags if isinstance(tags, dict) else {}
-
-
-_INHERITED: Final = (
-    "agent",
-    "session",
-    "parent_session",
-    "task",
-    "user",
-    "customer",
-    "step",
-    "tags",
-)
 
 
 class _Safely:
