@@ -196,6 +196,10 @@ def test_the_listener_and_all_attached_meter_once(server: ReplayServer, running:
     crew_of(llm_of(server), get_image).kickoff()
     listener.close()
     assert [event.kind for event in running.events()] == ["llm", "tool", "llm"]
+    assert running.events()[0].input_tokens == 46
+    uninstrument()
+    crew_of(llm_of(server), get_image).kickoff()
+    assert len(running.events()) == 3
 
 
 @pytest.mark.our_fault

@@ -5,6 +5,7 @@ Its event bus tells listeners later and in other threads, so it cannot refuse; i
 """
 
 import functools
+import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final, Self
@@ -51,7 +52,32 @@ class TollwayListener:
 
 
 def attach() -> Detach:
-    """Every model and tool of every crew and agent, those that are there already too."""
+    """Every model and tool of every crew and agent, those that are there already too.
+
+    Attached twice it is attached once, until both are taken off.
+    """
+    with _lock:
+        if not _holders:
+            _undo.append(_attach())
+        holder = object()
+        _holders.append(holder)
+
+    def detach() -> None:
+        with _lock:
+            if holder in _holders:
+                _holders.remove(holder)
+                if not _holders:
+                    _undo.pop()()
+
+    return detach
+
+
+_lock = threading.Lock()
+_holders: list[object] = []
+_undo: list[Detach] = []
+
+
+def _attach() -> Detach:
     from crewai import BaseLLM
     from crewai.events.event_bus import CrewAIEventsBus
     from crewai.hooks import (
@@ -137,7 +163,8 @@ def _tracking(track: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(track)
     def tracked(llm: Framework, usage: Any) -> object:  # noqa: ANN401 (the provider's own)
         heard = _heard.get()
-        if heard is not None:
+        # An override may hand it up to its parent's.
+        if heard is not None and not any(usage is each for each in heard.usages):
             heard.usages.append(usage)
         return track(llm, usage)
 
