@@ -191,6 +191,24 @@ def test_a_router_falls_back_from_a_blocked_model(server: ReplayServer, running:
     assert the_event(running).requested_model == "openai/gpt-4o-mini"
 
 
+def test_a_routers_streams_are_counted_once(server: ReplayServer, running: Meter) -> None:
+    answers(server)
+    routed = router(server)
+
+    async def both() -> None:
+        chunks = await routed.acompletion("best", MESSAGES, stream=True)
+        assert [chunk async for chunk in chunks]
+        let_go_of = await routed.acompletion("best", MESSAGES, stream=True)
+        await anext(let_go_of)
+        await let_go_of.aclose()
+
+    asyncio.run(both())
+
+    first, second = running.events()
+    assert_usage(first, recording(STREAM), provider="openai", model="gpt-4o")
+    assert (second.status, second.usage_missing) == ("aborted", True)
+
+
 @pytest.mark.shows("error")
 def test_a_call_that_fails_is_an_event_that_says_so(server: ReplayServer, running: Meter) -> None:
     server.on("/chat/completions", REFUSED)

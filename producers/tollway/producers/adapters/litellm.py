@@ -1,7 +1,8 @@
 """LiteLLM: its functions, asked for before they call a provider, and its streams.
 
-What LiteLLM's own cache answers is no call. Each try of its retries, fallbacks and `Router` is one.
-Its own prices (`response_cost`, floats) are not read. For its proxy see `litellm_proxy`.
+What LiteLLM's own cache answers is no call. Each try of a `Router` is one; the `fallbacks` of one
+call are one together, of the model that answered. Its own prices (`response_cost`, floats) are
+not read. For its proxy see `litellm_proxy`.
 """
 
 import functools
