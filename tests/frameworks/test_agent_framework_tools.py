@@ -161,3 +161,19 @@ def test_a_fault_of_ours_is_not_the_hosts(
     server.on("/chat/completions", recording(CALLS_TOOL).answer(), recording(PLAIN).answer())
     assert answer(researcher(chat(server), tools=[get_image]).run(PROMPT)).text
     assert running.events() == []
+
+
+def test_prompts_are_alike_where_what_was_said_is(server: ReplayServer, running: Meter) -> None:
+    calls, plain = recording(CALLS_TOOL), recording(PLAIN)
+    replies = [calls, plain, calls.with_id(2), plain.with_id(2), plain.with_id(3)]
+    server.on("/chat/completions", *(each.answer() for each in replies))
+
+    async def runs() -> None:
+        agent = researcher(chat(server), tools=[get_image])
+        for prompt in (PROMPT, PROMPT, f"{PROMPT} Again."):
+            await agent.run(prompt)
+
+    asyncio.run(runs())
+    first, second, third, fourth, other = (event.prompt_hash for event in of_kind(running, "llm"))
+    assert (first, second) == (third, fourth)
+    assert len({first, second, other}) == 3

@@ -227,8 +227,16 @@ def _asked(context: Framework) -> Asked:
     )
 
 
-def _told(message: Framework) -> Fields:
-    return {"role": str(message.role), "contents": [each.to_dict() for each in message.contents]}
+def _told(message: Framework) -> list[object]:
+    """What a prompt is known by again. Not `to_dict`: a history is gone through at every call."""
+    return [str(message.role), *map(_said, message.contents)]
+
+
+def _said(content: Framework) -> object:
+    if content.type == "text":
+        return content.text
+    parts = ("name", "arguments", "result", "uri", "text")
+    return [content.type, *(getattr(content, part, None) for part in parts)]
 
 
 def _asked_tool(context: Framework) -> Asked:
@@ -242,11 +250,10 @@ def _asked_tool(context: Framework) -> Asked:
     )
 
 
-def _shown(result: object) -> object:
+def _shown(result: Framework) -> object:
     """A tool's result as the model is told it."""
-    if isinstance(result, list) and all(getattr(each, "type", "") == "text" for each in result):
-        return "".join(each.text for each in result)
-    return result
+    texts = isinstance(result, list) and all(getattr(each, "type", "") == "text" for each in result)
+    return "".join(each.text for each in result) if texts else result
 
 
 def _provider(client: Framework) -> str:
