@@ -1,7 +1,8 @@
 """Metering for OpenAI's SDK, and for whoever is asked through it: see `hosts`.
 
-Run with openai 2.54 and 3.57. Counted: chat completions, responses, completions, embeddings, images, audio
-and finished batches. Not counted: realtime sessions (they are no requests), assistants, videos.
+Run with openai 2.54 and 3.57. Counted: chat completions, responses, completions, embeddings,
+images, audio and finished batches. Not counted: realtime sessions (they are no requests),
+assistants, videos.
 """
 
 import copy
