@@ -23,7 +23,7 @@ from agents_sdk import (
     used_tools,
     with_tool,
 )
-from answering import ReplayServer
+from answering import Answer, ReplayServer, Seen
 from canary import PROMPT
 from metered_once import assert_usage
 from recordings import recording
@@ -187,6 +187,38 @@ def test_a_tool_of_an_mcp_server_is_one_event_with_both_adapters(
         params = {"command": sys.executable, "args": ["-c", SERVER]}
         async with MCPServerStdio(params=params, client_session_timeout_seconds=20) as weather:
             await Runner.run(responses_agent(server, mcp_servers=[weather]), PROMPT)
+
+    asyncio.run(run())
+
+    [tool] = used_tools(running)
+    assert (tool.tool, tool.connection, tool.agent) == ("get_weather", "weather", "researcher")
+
+
+def test_a_tool_of_an_mcp_server_that_the_sdk_renames_is_one_event(
+    server: ReplayServer, running: Meter
+) -> None:
+    instrument("mcp")
+
+    def ask(seen: Seen) -> Answer:
+        name = seen.json()["tools"][0]["name"]
+        assert name != "get_weather"
+        return (
+            recording(RESPONSE_TOOL)
+            .edited(lambda body: body["output"][0].update(name=name))
+            .answer()
+        )
+
+    server.on("/responses", ask, recording(RESPONSE).answer())
+
+    async def run() -> None:
+        params = {"command": sys.executable, "args": ["-c", SERVER]}
+        async with MCPServerStdio(params=params, client_session_timeout_seconds=20) as weather:
+            agent = responses_agent(
+                server,
+                mcp_servers=[weather],
+                mcp_config={"include_server_in_tool_names": True},
+            )
+            await Runner.run(agent, PROMPT)
 
     asyncio.run(run())
 

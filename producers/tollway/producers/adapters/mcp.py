@@ -93,10 +93,25 @@ async def _metered(
     kwargs: Mapping[str, object],
 ) -> object:
     call = begin(lambda: _asked(session, args, kwargs))
+    with safely():
+        _claim(call)
     with Making(call):
         result = await call_tool(*args, **kwargs)
     _returned(call, result)
     return result
+
+
+def _claim(call: Call) -> None:
+    """A framework may give a server's tool another name: asked the same, it is this call."""
+    around = call.enclosing
+    if call.asked is None or around is None or around.asked is None or around.asked.kind != "tool":
+        return
+    if around.asked.framework != _FRAMEWORK and _arguments(around) == _arguments(call):
+        around.metered_inside = True
+
+
+def _arguments(call: Call) -> object:
+    return call.fields.get("args_hash")
 
 
 def _asked(session: object, args: Sequence[object], kwargs: Mapping[str, object]) -> Asked:
