@@ -1,9 +1,9 @@
 """Brokers for every room's tests: one a session to share, one a module to break."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import pytest
-from xdist.workermanage import WorkerController
 
 from brokers import choose_brokers, kafka_home, running_broker
 from tollway.cli.kafka.apache import fetch_kafka
@@ -14,6 +14,14 @@ from tollway.cli.kafka.topics import create_topics
 collect_ignore = ["frameworks"]
 
 _CHOICE = choose_brokers()
+
+
+class Tester(Protocol):
+    """One of several processes that test, as pytest-xdist shows it to the one that waits."""
+
+    config: pytest.Config
+
+
 _RAN = pytest.StashKey[set[str]]()
 
 
@@ -67,7 +75,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: WorkerController, error: object) -> None:
+def pytest_testnodedown(node: Tester, error: object) -> None:
     """One of several processes has ended: what it ran on counts for the whole."""
     node.config.stash[_RAN].update(getattr(node, "workeroutput", {}).get("brokers", ()))
 
