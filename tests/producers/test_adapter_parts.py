@@ -1,6 +1,7 @@
 """What adapters are made of: refusals that pass, overrides that are wrapped, agents that run."""
 
 import asyncio
+import gc
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -196,3 +197,23 @@ def test_a_call_whose_inner_call_is_lost_is_billed_itself(running: Meter) -> Non
     outer.aborted()
     (event,) = running.events()
     assert (event.status, event.usage_missing) == ("aborted", True)
+
+
+def test_calls_that_are_dropped_in_a_circle_are_billed_once(running: Meter) -> None:
+    class Dropped:
+        """Ends its call where it is let go of, as a stream does."""
+
+        def __init__(self, call: Call) -> None:
+            self.call = call
+            self.other: Dropped | None = None
+
+        def __del__(self) -> None:
+            self.call.aborted()
+
+    outer = Dropped(ask())
+    with outer.call.running():
+        inner = Dropped(ask())
+    outer.other, inner.other = inner, outer
+    del outer, inner
+    gc.collect()
+    assert [event.status for event in running.events()] == ["aborted"]

@@ -36,6 +36,7 @@ class Call:
         "_fields",
         "_inside",
         "_place",
+        "_told",
         "done",
         "metered_inside",
     )
@@ -47,6 +48,8 @@ class Call:
         self._place = place()
         self._began_s = time.monotonic()
         self.done = False
+        # Whether this one was metered by itself.
+        self._told = False
         # Whether a call inside of this one, of the same kind, has been metered: then this is it.
         self.metered_inside = False
         # The last one that began inside of this one, of the same kind, for as long as it lives.
@@ -124,12 +127,15 @@ class Call:
         self.done = True
         for around in self._around():
             around.metered_inside = True
+            # In a circle of garbage the outer one is let go of first, and finds nothing inside.
+            self.metered_inside |= around._told
         inside = self.inside
         # One inside that goes on will be metered: of a stream that is cut, the outer end is first.
         if self.metered_inside or (inside is not None and not inside.done):
             return
         duration_ms = int((time.monotonic() - self._began_s) * 1000)
         told = {**self._fields, "duration_ms": duration_ms, **fields}
+        self._told = True
         # Where it began: a stream may be read anywhere.
         at(self._place, process.booked, told)
 
