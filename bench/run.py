@@ -35,6 +35,7 @@ EVENTS = 900_000
 SMALL_EVENTS = 120_000
 BUSY = 0.5
 COMPILED = ROOT / ".bench" / "compiled"
+FRAMEWORKS = ROOT / ".frameworks" / "bin" / "python"
 Part = Callable[[Rig, Path, bool], list[Figure]]
 
 
@@ -56,18 +57,8 @@ def memory(rig: Rig, core: Path, small: bool) -> list[Figure]:
 
 
 def sdk(rig: Rig, core: Path, small: bool) -> list[Figure]:
-    """`sdk_cost.py` says what it measures; here are the two that have a target."""
-    done = subprocess.run(
-        [sys.executable, "bench/sdk_cost.py", rig.bootstrap],
-        cwd=ROOT,
-        env=environment(None),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ChildProcessError(f"sdk_cost.py failed:\n{done.stderr}")
-    said = {line["name"]: line["value"] for line in map(json.loads, done.stdout.splitlines())}
+    """`sdk_cost.py` says what it measures; here are those that have a target."""
+    said = _said(Path(sys.executable), "bench/sdk_cost.py", rig)
     return [
         Figure.of("record", "µs", [said["record_to_kafka"]], at_most=5),
         Figure.of("check", "µs", [said["check_allowed_10k_decisions"]], at_most=0.5),
@@ -77,12 +68,43 @@ def sdk(rig: Rig, core: Path, small: bool) -> list[Figure]:
     ]
 
 
+def agents(rig: Rig, core: Path, small: bool) -> list[Figure]:
+    """`adapter_cost.py` and `idle_memory.py`, where the frameworks are."""
+    said = _said(FRAMEWORKS, "bench/adapter_cost.py", rig)
+    added = said["openai_chat_added"]
+    memory = _said(FRAMEWORKS, "bench/idle_memory.py", rig)
+    return [
+        Figure.of("instrumented_call", "µs", [added], at_most=50),
+        Figure.of("instrumented_call_share", "percent", [100 * added / said["openai_chat_bare"]]),
+        Figure.of("instrumented_call_async", "µs", [said["openai_chat_async_added"]]),
+        Figure.of("instrumented_stream_of_20", "µs", [said["openai_stream_of_20_added"]]),
+        Figure.of("idle_memory", "MB", [memory["idle_in_a_fleet"]], at_most=20),
+        Figure.of("idle_memory_alone", "MB", [memory["idle_alone"]], at_most=20),
+    ]
+
+
+def _said(python: Path, script: str, rig: Rig) -> dict[str, float]:
+    """What a script that prints JSON lines measured, by name."""
+    done = subprocess.run(
+        [python, script, rig.bootstrap],
+        cwd=ROOT,
+        env=environment(None),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ChildProcessError(f"{script} failed:\n{done.stderr}")
+    return {line["name"]: line["value"] for line in map(json.loads, done.stdout.splitlines())}
+
+
 PARTS: dict[str, Part] = {
     "throughput": throughput,
     "latency": latency,
     "recovery": recovery,
     "memory": memory,
     "sdk": sdk,
+    "agents": agents,
 }
 
 

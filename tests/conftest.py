@@ -71,13 +71,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["brokers"] = sorted(session.config.stash[_RAN])
+        ran = session.config.stash[_RAN]
+        output["brokers"] = sorted(ran)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Tester, error: object) -> None:
     """One of several processes has ended: what it ran on counts for the whole."""
-    node.config.stash[_RAN].update(getattr(node, "workeroutput", {}).get("brokers", ()))
+    ran = node.config.stash[_RAN]
+    ran.update(getattr(node, "workeroutput", {}).get("brokers", ()))
 
 
 def pytest_terminal_summary(

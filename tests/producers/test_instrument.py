@@ -176,3 +176,13 @@ def test_a_framework_that_cannot_be_attached_is_said_and_imported_all_the_same(
     assert importlib.import_module("some_framework").Client().call() == "answered"
     assert "cannot attach to some: KeyError" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_package_of_the_hosts_own_with_a_frameworks_name_is_left_alone(
+    framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Adapter("some_adapter", "some_framework", "a-distribution-that-is-not-installed")
+    monkeypatch.setitem(ADAPTERS, framework, other)
+    meter.instrument()
+
+    assert importlib.import_module("some_framework").Client().call() == "answered"

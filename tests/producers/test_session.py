@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tollway import meter
+from tollway.producers.calls import Asked, Usage, begin
 from tollway.producers.local.notices import Notice
 from tollway.producers.local.session import Session
 from tollway.producers.testing import Meter, metered
@@ -110,6 +111,19 @@ def test_a_session_counts_also_what_the_outbox_has_no_room_for(metering: Meter) 
 
     assert s.spent == CALL_USD
     assert meter.stats().dropped == {"queue_full": 2}
+
+
+def test_a_session_without_an_agent_leaves_it_to_the_framework_and_the_settings(
+    metering: Meter,
+) -> None:
+    with meter.session("1"):
+        begin(lambda: Asked(framework="crewai", found={"agent": "planner"})).used(Usage())
+        begin(lambda: Asked(framework="openai")).used(Usage())
+    with meter.session("1", agent="mine"):
+        begin(lambda: Asked(framework="crewai", found={"agent": "planner"})).used(Usage())
+
+    agents = [event.agent for event in metering.events() if event.kind == "llm"]
+    assert agents == ["planner", "bot", "mine"]
 
 
 def test_a_session_counts_also_where_nobody_said_which_workspace() -> None:

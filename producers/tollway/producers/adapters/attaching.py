@@ -97,9 +97,11 @@ def instrument(*names: str) -> list[Attached]:
 
 def _attach_all() -> None:
     for name, adapter in ADAPTERS.items():
+        if not _is_installed(adapter):
+            continue
         if adapter.framework in sys.modules:
             _attach_or_say(name)
-        elif _is_installed(adapter):
+        else:
             _awaited.add(name)
             when_imported(adapter.framework, functools.partial(_attach_or_say, name))
 
@@ -148,8 +150,11 @@ def _attach(name: str) -> None:
 
 def _is_installed(adapter: Adapter) -> bool:
     try:
+        # By its distribution: `agents` may well be a package of the host's own.
+        if adapter.distribution:
+            version(adapter.distribution)
         return importlib.util.find_spec(adapter.framework) is not None
-    except (ImportError, ValueError):
+    except (PackageNotFoundError, ImportError, ValueError):
         # A parent package that is not there, or one that is half loaded.
         return False
 

@@ -67,7 +67,8 @@ def session(
     # Here, not at the first call: the first list of prices in a process takes a third of a second.
     prices.book()
     books = Books(name, whose, limits, policy, unpriced=options.get("unpriced", "pending"))
-    fields: Fields = {"session": name, "agent": whose}
+    # Without one, the agent that a framework knows is the event's, then that of the settings.
+    fields: Fields = {"session": name} if agent is None else {"session": name, "agent": agent}
     for each in _ATTRIBUTION:
         if (value := options.get(each)) is not None:
             fields[each] = value

@@ -266,7 +266,9 @@ class Session:
             parent=self._books,
             unpriced=self._books.unpriced,
         )
-        fields = {**self._fields, "session": name, "agent": whose, "parent_session": self.id}
+        fields = {**self._fields, "session": name, "parent_session": self.id}
+        if agent is not None:
+            fields["agent"] = agent
         return Session(books, fields, hooks)
 
     def bind(self, function: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -32,6 +32,10 @@ def read_prompt_usage(usage: Fields, seen: Seen) -> bool:
     if not seen.cache_write_tokens:
         # LiteLLM writes Anthropic's caches so, beside a prompt that includes them.
         seen.cache_write_tokens = count_or_0(usage.get("cache_creation_input_tokens"))
+        written = None if details is None else details.get("cache_creation_token_details")
+        by_time = fields_of(written)
+        if by_time is not None:
+            seen.cache_write_1h_tokens = count_or_0(by_time.get("ephemeral_1h_input_tokens"))
     details = fields_of(usage.get("completion_tokens_details"))
     if details is not None:
         _read_output_details(details, seen)
