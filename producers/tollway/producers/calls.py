@@ -155,8 +155,11 @@ class Call:
             return False
         if mine.kind == "llm":
             return True
+        if mine.framework != its.framework:
+            # One that does not know which tool it is about has nothing else to be about.
+            return mine.tool == its.tool or not mine.tool or not its.tool
         asks_alike = self._fields.get("args_hash") == inner._fields.get("args_hash")
-        return mine.tool == its.tool and (mine.framework != its.framework or asks_alike)
+        return mine.tool == its.tool and asks_alike
 
     def running(self) -> "_Running":
         """What is called inside is a part of this call."""
