@@ -43,13 +43,8 @@ class ResponseUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     def fields(self) -> dict[str, object]:
         """What there is to say, for `meter.record(**usage.fields())`."""
-        return {
-            name: value
-            for name in self.__struct_fields__
-            if (value := getattr(self, name)) != _DEFAULTS[name]
-        }
-
-
-_DEFAULTS = dict(
-    zip(ResponseUsage.__struct_fields__, ResponseUsage.__struct_defaults__, strict=True)
-)
+        said: dict[str, object] = msgspec.to_builtins(self)
+        # Defaults are left out; of floats only that very object is taken for one.
+        if not self.seconds:
+            said.pop("seconds", None)
+        return said
