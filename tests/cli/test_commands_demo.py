@@ -71,10 +71,13 @@ def test_the_run_budget_is_above_what_healthy_recorded_runs_cost() -> None:
     assert all(parse_usd(cost) < limit for each in healthy for cost in each.usd_per_run)
 
 
+DEMO = (sys.executable, "-m", "tollway.cli.main", "demo")
+
+
 @pytest.mark.slow
 def test_the_demo_stops_the_runaways_and_its_books_balance(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tollway.cli.main", "demo", "--seconds", "5"],
+        [*DEMO, "--seconds", "5", "--dir", str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -83,7 +86,8 @@ def test_the_demo_stops_the_runaways_and_its_books_balance(tmp_path: Path) -> No
     )
 
     assert done.returncode == 0, done.stderr
-    assert "stopped stuck-analyst-1 after" in done.stdout
+    logs = "\n".join(log.read_text()[-4000:] for log in sorted(tmp_path.rglob("*.log")))
+    assert "stopped stuck-analyst-1 after" in done.stdout, logs
     assert "detector:retry_loop" in done.stdout
     for healthy in ("support", "researcher", "coder"):
         assert f"stopped {healthy}" not in done.stdout
