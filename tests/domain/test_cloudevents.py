@@ -204,3 +204,17 @@ def test_wherever_its_fields_are_an_event_is_the_same(
 def test_nothing_but_unreadable_comes_of_any_bytes(value: bytes | None, headers: Envelope) -> None:
     with pytest.raises(Unreadable):
         unwrap(value, headers)
+
+
+def test_what_names_its_producer_is_booked_without_a_look_at_its_headers() -> None:
+    whole = {
+        "id": "call-1",
+        "time": "2026-03-10T12:00:00Z",
+        "agent": "bot",
+        "workspace": "acme",
+        "producer": "p-1",
+        "seq": 0,
+        **USED,
+    }
+    (charge,) = Log().send_given(binary(whole)).charges()
+    assert (charge.id, charge.source) == ("call-1", "")

@@ -10,7 +10,14 @@ from tollway.contract.tables import TABLES
 from tollway.sinks.clickhouse import Client
 
 NOON = "2026-03-10T12:00:00.000Z"
-VIEWS = ("spend_daily", "chargeback", "anomalies", "audit_hours", "audit_accounts")
+VIEWS = (
+    "spend_daily",
+    "chargeback",
+    "anomalies",
+    "completed_tasks",
+    "audit_hours",
+    "audit_accounts",
+)
 Row = dict[str, object]
 
 
@@ -102,6 +109,38 @@ def test_a_finding_whose_charges_are_not_here_yet_is_shown(embedded: Client) -> 
     stored(embedded, "findings", {})
 
     assert rows(embedded, "SELECT id, toString(event_cost) FROM anomalies") == [("f1", "0")]
+
+
+def test_completed_tasks_pay_for_those_that_failed(embedded: Client) -> None:
+    def ended(session: str, success: bool | None) -> Row:
+        return {
+            "id": f"{session}:outcome",
+            "kind": "outcome",
+            "cost": "0",
+            "session": session,
+            "success": success,
+        }
+
+    stored(
+        embedded,
+        "charges",
+        {"id": "1", "session": "a", "task": "triage", "cost": "1"},
+        {"id": "2", "session": "a", "task": "triage", "cost": "2"},
+        ended("a", success=True),
+        {"id": "3", "session": "b", "task": "triage", "cost": "4"},
+        ended("b", success=False),
+        {"id": "4", "session": "c", "task": "triage", "cost": "8"},
+        {"id": "5", "session": "d", "task": "triage", "cost": "16"},
+        ended("d", success=True),
+        {"id": "6", "session": "e", "cost": "32"},
+        {"id": "7", "cost": "64"},
+    )
+
+    assert rows(
+        embedded,
+        "SELECT task, toString(cost), runs, completed, failed, toString(cost_per_completed)"
+        " FROM completed_tasks ORDER BY ALL",
+    ) == [("", "32", 1, 0, 0, None), ("triage", "31", 4, 2, 1, "15.5")]
 
 
 def test_an_hour_balances_where_its_charges_are_its_spend(embedded: Client) -> None:

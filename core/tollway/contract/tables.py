@@ -17,4 +17,4 @@ TABLES: tuple[Table, ...] = (
     "commands",
     "deadletters",
 )
-VIEWS = ("spend_daily", "chargeback", "anomalies")
+VIEWS = ("spend_daily", "chargeback", "anomalies", "completed_tasks")

@@ -14,7 +14,7 @@ from tollway.contract.usage import UsageEvent
 from tollway.domain.reading import Unreadable, bounded, explain, read_usage
 from tollway.domain.records import Headers
 
-__all__ = ["Envelope", "envelope_of", "reread", "unwrap"]
+__all__ = ["Envelope", "envelope_of", "may_be_wrapped", "reread", "unwrap"]
 
 # The headers that make a record a CloudEvent, in lower case.
 Envelope = dict[str, bytes | None]
@@ -48,6 +48,15 @@ def reread(value: bytes | None, headers: Headers, plain: UsageEvent) -> UsageEve
     """What a record means whose value alone is an event already. Raises `Unreadable`."""
     envelope = envelope_of(headers)
     return plain if envelope is None else unwrap(value, envelope)
+
+
+def may_be_wrapped(plain: UsageEvent) -> bool:
+    """Whether an envelope could say more than a value that is an event already, or be that value.
+
+    It could add a source; and of an envelope that is taken for an event no attribute may be named
+    like a count of tokens.
+    """
+    return plain.source is None or plain.input_tokens == 0
 
 
 def envelope_of(headers: Headers) -> Envelope | None:

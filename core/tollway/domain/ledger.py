@@ -16,7 +16,7 @@ from tollway.contract.usage import UsageEvent
 from tollway.domain.booking import Booker
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines
-from tollway.domain.cloudevents import envelope_of, reread, unwrap
+from tollway.domain.cloudevents import envelope_of, may_be_wrapped, reread, unwrap
 from tollway.domain.counting import COUNTS, count_odd
 from tollway.domain.dedup import Fingerprints, Producer, fingerprint
 from tollway.domain.leaving import Sweeper
@@ -133,9 +133,8 @@ class Ledger:
             value = values[index]
             try:
                 event = read_usage(value)
-                # An envelope could add a source; and it is no event of its own: no attribute
-                # of a CloudEvent may be named like a count of tokens.
-                if records is not None and (event.source is None or event.input_tokens == 0):
+                # What has a producer is the SDK's, and whole.
+                if event.producer is None and records is not None and may_be_wrapped(event):
                     headers = records[index].headers()
                     event = reread(value, headers, event) if headers else event
                 self._take(event, index, offset)
