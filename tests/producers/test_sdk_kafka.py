@@ -78,7 +78,8 @@ def test_a_block_reaches_the_agent_and_is_lifted(worker: Worker) -> None:
 
 def test_heartbeats_keep_the_guard_fresh(worker: Worker) -> None:
     assert meter.ready(DEADLINE_S)
-    assert meter.stats().guard == "stale"
+    # Another module's worker may have beaten on this broker a moment ago.
+    assert eventually(lambda: meter.stats().guard == "stale")
 
     worker.beat()
 
