@@ -180,7 +180,9 @@ def test_results_of_a_batch_are_counted_as_well_where_they_are_awaited(
     server.on("/v1/messages/batches/msgbatch_1/results", _results(server, of="awaited"))
 
     async def read() -> int:
-        results = await async_client_of(server).messages.batches.results("msgbatch_1")
+        # The results do not hold their client, and a client that is collected closes them.
+        client = async_client_of(server)
+        results = await client.messages.batches.results("msgbatch_1")
         return len([result async for result in results])
 
     assert asyncio.run(read()) == 5
