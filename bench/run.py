@@ -76,6 +76,7 @@ def agents(rig: Rig, core: Path, small: bool) -> list[Figure]:
     return [
         Figure.of("instrumented_call", "µs", [added], at_most=50),
         Figure.of("instrumented_call_share", "percent", [100 * added / said["openai_chat_bare"]]),
+        Figure.of("instrumented_call_behind", "µs", [said["openai_chat_behind"]]),
         Figure.of("instrumented_call_async", "µs", [said["openai_chat_async_added"]]),
         Figure.of("instrumented_stream_of_20", "µs", [said["openai_stream_of_20_added"]]),
         Figure.of("idle_memory", "MB", [memory["idle_in_a_fleet"]], at_most=20),

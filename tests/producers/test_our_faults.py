@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tollway import meter
-from tollway.producers import process
-from tollway.producers.calls import Asked, Call, begin
+from tollway.producers import process, recorder
+from tollway.producers.calls import Asked, Call, Usage, begin
 from tollway.producers.guard import Guard
 from tollway.producers.hashes import Hashes
 from tollway.producers.local.books import Books
@@ -30,7 +30,7 @@ def broken(*args: object, **kwargs: object) -> None:
 # Everything that a host's call goes through.
 PLACES: list[tuple[object, str]] = [
     (Recorder, "_gather"),
-    (Recorder, "_make"),
+    (recorder, "event_of"),
     (Recorder, "_send"),
     (Recorder, "_book"),
     (MemoryOutbox, "put"),
@@ -41,6 +41,7 @@ PLACES: list[tuple[object, str]] = [
     (Hashes, "of"),
     (Hashes, "result_fields"),
     (Call, "_end"),
+    (process, "soon"),
     (process, "booked"),
     (process, "hashes"),
 ]
@@ -58,6 +59,31 @@ def test_the_host_does_not_notice(
 
     assert SECRET not in caplog.text
     assert caplog.text.count("Ours") <= 3
+
+
+def test_nor_does_it_where_calls_are_counted_behind_its_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def asked() -> Asked:
+        return Asked(framework="test", model="gpt-4o", prompt=SECRET)
+
+    with metered(workspace="acme", agent="bot") as running:
+        begin(asked).used(NoUsage())
+        begin(asked).answered({"model": "gpt-4o", "usage": {"prompt_tokens": 1}})
+        assert len(running.events()) == 1
+        assert meter.stats().guard_counts == {"internal": 1}
+
+    assert SECRET not in caplog.text
+    assert "tollway failed with NotUs" in caplog.text
+
+
+class NotUs(Exception):
+    """Told nowhere else: each kind is told once in a process."""
+
+
+class NoUsage(Usage, frozen=True):
+    def fields(self) -> dict[str, object]:
+        raise NotUs(SECRET)
 
 
 def record(session: meter.Session) -> None:

@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def fields_of(asked: Asked, around: Fields) -> Fields:
     """What the host attributed wins over what frameworks know, the inner one over the outer."""
-    found = _found(asked, around)
+    found = {**_inherited(around), **_known(asked.found)} if around else asked.found
     said = explicit()
     fields = {name: value for name, value in found.items() if value and name not in said}
     fields["kind"] = asked.kind
@@ -50,9 +50,12 @@ def fields_of(asked: Asked, around: Fields) -> Fields:
     return fields
 
 
-def _found(asked: Asked, around: Fields) -> Fields:
-    inherited: Fields = {name: around[name] for name in _INHERITED if name in around}
-    return {**inherited, **{name: value for name, value in asked.found.items() if value}}
+def _inherited(around: Fields) -> Fields:
+    return {name: around[name] for name in _INHERITED if name in around}
+
+
+def _known(found: Fields) -> Fields:
+    return {name: value for name, value in found.items() if value}
 
 
 def _tags(tags: object) -> dict[str, str]:

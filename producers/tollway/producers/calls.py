@@ -7,6 +7,7 @@ is counted, logged once, and the host's call goes on unmetered.
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Final
 from weakref import ReferenceType, ref
@@ -15,6 +16,7 @@ from tollway.producers import process
 from tollway.producers.ambient import Fields, at, place
 from tollway.producers.asked import Asked, fields_of
 from tollway.producers.errors import CallBlocked
+from tollway.producers.events import now
 from tollway.producers.responses import ResponseUsage, usage_of
 
 __all__ = ["Asked", "Call", "Usage", "begin", "open_call", "safely"]
@@ -54,8 +56,9 @@ class Call:
         self.metered_inside = False
         # The last one that began inside of this one, of the same kind, for as long as it lives.
         self._inside: ReferenceType[Call] | None = None
-        for around in self._around():
-            around._inside = ref(self)
+        if enclosing is not None:
+            for around in self._around():
+                around._inside = ref(self)
 
     @property
     def fields(self) -> Fields:
@@ -81,22 +84,22 @@ class Call:
         """A model's whole response: an SDK's object, a dictionary, bytes."""
         with safely():
             asked = self._asked
-            if asked is not None and not self.done:
-                self.used(
-                    usage_of(response, provider=asked.provider or None, api=asked.api or None)
-                )
+            if asked is not None:
+                provider, api = asked.provider or None, asked.api or None
+                self._end(lambda: usage_of(response, provider=provider, api=api).fields())
 
     def used(self, usage: ResponseUsage, **more: object) -> None:
         """A model's answer, whose usage the adapter knows."""
         with safely():
-            self._end({**usage.fields(), **more})
+            self._end(lambda: {**usage.fields(), **more})
 
     def returned(self, result: object, **more: object) -> None:
         """A tool's result."""
         with safely():
             if self._asked is not None and not self.done:
-                hashes = process.hashes()
-                self._end({**hashes.result_fields(result), **more})
+                # Now: the host may change it.
+                fields = {**process.hashes().result_fields(result), **more}
+                self._end(lambda: fields)
 
     def failed(self, error: BaseException, usage: ResponseUsage | None = None) -> None:
         """The call ended with the host's or the provider's exception."""
@@ -107,12 +110,12 @@ class Call:
                 self.done = True
                 return
             status = "aborted" if name in _ABORTS else "error"
-            self._end({**self._spent(usage), "status": status})
+            self._end(lambda: {**self._spent(usage), "status": status})
 
     def aborted(self, usage: ResponseUsage | None = None) -> None:
         """The host let go of a stream before its end: what was used by then was paid for."""
         with safely():
-            self._end({**self._spent(usage), "status": "aborted"})
+            self._end(lambda: {**self._spent(usage), "status": "aborted"})
 
     def _spent(self, usage: ResponseUsage | None) -> Fields:
         if usage is not None:
@@ -120,9 +123,9 @@ class Call:
         # A model that failed may have used something; nobody says how much.
         return {} if self._asked is None or self._asked.kind == "tool" else {"usage_missing": True}
 
-    def _end(self, fields: Fields) -> None:
-        asked = self._asked
-        if self.done or asked is None:
+    def _end(self, said: Callable[[], Fields]) -> None:
+        """`said`: what the answer says. It is asked where the host need not wait for it."""
+        if self.done or self._asked is None:
             return
         self.done = True
         for around in self._around():
@@ -133,11 +136,11 @@ class Call:
         # One inside that goes on will be metered: of a stream that is cut, the outer end is first.
         if self.metered_inside or (inside is not None and not inside.done):
             return
-        duration_ms = int((time.monotonic() - self._began_s) * 1000)
-        told = {**self._fields, "duration_ms": duration_ms, **fields}
         self._told = True
+        duration_ms = int((time.monotonic() - self._began_s) * 1000)
+        told = {"time": now(), **self._fields, "duration_ms": duration_ms}
         # Where it began: a stream may be read anywhere.
-        at(self._place, process.booked, told)
+        at(self._place, process.soon, partial(_tell, told, said))
 
     def _around(self) -> Iterator["Call"]:
         """The calls around this one that are the same call, as other adapters see it."""
@@ -168,6 +171,11 @@ class Call:
     def enclose(self) -> None:
         """As `running`, for callbacks that come before and after: until the call has ended."""
         _enclosing.set(self)
+
+
+def _tell(told: Fields, said: Callable[[], Fields]) -> None:
+    with safely():
+        process.booked({**told, **said()})
 
 
 class _Running:

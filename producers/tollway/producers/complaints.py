@@ -17,3 +17,10 @@ class Complaints:
         if kind not in self._said and len(self._said) < MAX_COMPLAINTS:
             self._said.add(kind)
             _log.warning("%s; the next such ones are not logged", text)
+
+    def fault(self, error: Exception) -> None:
+        """A fault of ours that its host does not notice: its type, and no text of it."""
+        name = type(error).__name__
+        if name not in self._said and len(self._said) < MAX_COMPLAINTS:
+            self._said.add(name)
+            _log.error("tollway failed with %s; calls go on, unmetered", name)

@@ -9,6 +9,7 @@ import msgspec
 
 from tollway.producers.ambient import Allowed, Fields
 from tollway.producers.counts import Counts
+from tollway.producers.errands import Errands
 from tollway.producers.errors import BadSettings
 from tollway.producers.guard import Guard, GuardState
 from tollway.producers.hashes import Hashes
@@ -20,6 +21,9 @@ from tollway.producers.settings import Settings, plaintext_hosts
 __all__ = ["Metering", "Stats", "Wire", "kafka_wire"]
 
 _log = logging.getLogger("tollway")
+
+# What calls that have ended say is counted in a moment; `stats` waits for it no longer than this.
+_STATS_WAIT_S = 1.0
 
 # Opens what carries events out, and, where there is a guard, what brings decisions in.
 Wire = Callable[[Settings, Recorder, Guard | None], tuple[Outbox, Tail | None]]
@@ -79,6 +83,7 @@ class Metering:
         # Faults of ours that adapters met.
         self.faults: Counts[str] = Counts(max_keys=1, overflow=str)
         self.recorder = Recorder(self.defaults)
+        self.errands = Errands()
         # What was found to be allowed outside of every `attribute`: see `process.check`.
         self.allowed: Allowed = {}
         self.guard = guard
@@ -117,8 +122,10 @@ class Metering:
         outbox = self.recorder.outbox
         if outbox is None:
             return 0
+        deadline_s = time.monotonic() + timeout_s
+        self.errands.finish(timeout_s)
         self.recorder.report_losses()
-        return outbox.flush(timeout_s)
+        return outbox.flush(max(0.0, deadline_s - time.monotonic()))
 
     def close(self, timeout_s: float) -> None:
         """Flushes and stops within about `timeout_s`; says how many events were lost by it."""
@@ -126,6 +133,7 @@ class Metering:
         outbox = self.recorder.outbox
         if outbox is None:
             return
+        self.errands.close(timeout_s)
         self.recorder.report_losses()
         outbox.close(max(0.0, deadline_s - time.monotonic()))
         if self._tail is not None:
@@ -135,6 +143,7 @@ class Metering:
             _log.error("the process ends with %d usage events not delivered", lost)
 
     def stats(self) -> Stats:
+        self.errands.finish(_STATS_WAIT_S)
         recorder, guard = self.recorder, self.guard
         by_agent: dict[str, int] = {}
         for (_, agent), count in recorder.tally.totals().items():
@@ -146,7 +155,7 @@ class Metering:
                 counts["no_room"] = guard.decisions_refused()
         return Stats(
             producer=recorder.producer,
-            recorded=recorder.calls.totals().get("all", 0),
+            recorded=recorder.calls(),
             queued=0 if recorder.outbox is None else recorder.outbox.queued(),
             dropped=recorder.lost(),
             guard="off" if guard is None else guard.state(),

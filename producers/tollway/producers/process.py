@@ -9,9 +9,11 @@ from typing import Unpack
 
 from tollway.contract.subjects import DIMENSIONS
 from tollway.contract.usage import UsageEvent
-from tollway.producers.ambient import Fields, RunBooks, identified, place, run_books
+from tollway.producers.ambient import Fields, RunBooks, carrying, identified, place, run_books
+from tollway.producers.complaints import Complaints
 from tollway.producers.dimensions import Dimensions, refuse_unknown
 from tollway.producers.ending import EXIT_FLUSH_S, mind_the_end
+from tollway.producers.errands import Errand
 from tollway.producers.errors import BadSettings, CallBlocked, SpendWarning
 from tollway.producers.hashes import Hashes
 from tollway.producers.listeners import Listeners, OnDecision
@@ -33,12 +35,12 @@ __all__ = [
     "on_decision",
     "ready",
     "record",
+    "soon",
     "stats",
 ]
 
 # A fork sooner than this after the clients were opened waits until they have connected.
 CONNECTING_S = 1.0
-MAX_SAID = 100
 _DECIDED_ABOUT = frozenset({"workspace", *DIMENSIONS})
 # Questions of one place whose answer is kept.
 MAX_ALLOWED = 100
@@ -52,8 +54,7 @@ _lock = threading.RLock()
 _listeners = Listeners()
 # Makes the books of a process without brokers, once somebody wants them; see `keep_books`.
 _new_books: Callable[[], RunBooks] | None = None
-# Kinds of our own faults that have been told.
-_said: set[str] = set()
+_complaints = Complaints()
 
 
 def init(
@@ -104,6 +105,15 @@ def booked(fields: Fields) -> object:
     return (_metering or _begin()).recorder.record(None, fields)
 
 
+def soon(errand: Errand) -> None:
+    """Done behind the host's back; at once, where a session must know what comes of it."""
+    metering = _metering or _begin()
+    if metering.recorder.outbox is None or run_books() is not None:
+        errand()
+    else:
+        metering.errands.give(carrying(errand))
+
+
 def hashes() -> Hashes:
     """Under the workspace's key, so that all its processes hash alike, else this process's own."""
     return (_metering or _begin()).hashes
@@ -133,7 +143,7 @@ def default_agent() -> str | None:
 def note_fault(error: Exception) -> None:
     """A fault of ours that the host must not notice: counted, and told once."""
     (_metering or _begin()).faults.add("internal")
-    _say_fault(error)
+    _complaints.fault(error)
 
 
 def check(**dimensions: Unpack[Dimensions]) -> None:
@@ -257,7 +267,7 @@ def _begin() -> Metering:
             _log.error("tollway meters nothing: %s", error)
             metering = Metering(Settings(), None, _listeners)
         except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
-            _say_fault(error)
+            _complaints.fault(error)
             metering = Metering(Settings(), None, _listeners)
         install(metering)
         return metering
@@ -281,13 +291,6 @@ def _after_fork_in_child() -> None:
     if _metering is not None:
         _metering.abandon()
         _inherited, _metering = _metering, None
-
-
-def _say_fault(error: Exception) -> None:
-    name = type(error).__name__
-    if name not in _said and len(_said) < MAX_SAID:
-        _said.add(name)
-        _log.error("tollway failed with %s; calls go on, unmetered", name)
 
 
 # At import, because a fork may come before the first use and after it, and this does nothing else.

@@ -11,7 +11,7 @@ import msgspec
 from tollway.contract.usage import MAX_EVENT_BYTES, UsageEvent
 from tollway.producers.ambient import Fields, RunBooks, attributed, merge, run_books
 from tollway.producers.complaints import Complaints
-from tollway.producers.counts import Counts, numbers
+from tollway.producers.counts import Counts, numbers, numbers_taken
 from tollway.producers.events import Invalid, event_of, now
 from tollway.producers.outbox import LossReason, Outbox, OutboxClosed, OutboxFull, OutboxRefused
 from tollway.producers.watching import shown
@@ -36,10 +36,11 @@ LossKey = tuple[str, str, LossReason]
 class _Lane:
     """One workspace of one producer: its key, and the running number of its next event."""
 
-    __slots__ = ("key", "producer", "seq")
+    __slots__ = ("key", "producer", "seq", "workspace")
 
     def __init__(self, producer: str, workspace: str) -> None:
         self.producer = producer
+        self.workspace = workspace
         self.key = workspace.encode()
         self.seq: Iterator[int] = numbers()
 
@@ -68,7 +69,7 @@ class Recorder:
         self._producer = _Producer()
         # Its own generator: the host may have seeded the global one.
         self._random_bits = random.Random(os.urandom(16)).getrandbits
-        self.calls: Counts[str] = Counts(max_keys=1, overflow=str)
+        self._calls = numbers()
         self._lost: Counts[LossKey] = Counts(
             max_keys=MAX_LOSS_KEYS, overflow=lambda key: ("", UNATTRIBUTED, key[2])
         )
@@ -81,32 +82,30 @@ class Recorder:
         self._returned: deque[tuple[str, str, LossReason, int]] = deque()
         self._complaints = Complaints()
 
+    def calls(self) -> int:
+        return numbers_taken(self._calls)
+
     @property
     def producer(self) -> str:
         return self._producer.id
 
     def record(self, event: UsageEvent | Mapping[str, object] | None, fields: Fields) -> object:
         """What the books of the session around it say of the event; None without a session."""
-        self.calls.add("all")
-        workspace = agent = ""
+        next(self._calls)
+        full: Fields = {}
         booked: object = None
         try:
             full = self._gather(event, fields)
-            workspace, agent = _name(full.get("workspace")), _name(full.get("agent"))
-            made, key = self._make(full, workspace or LOCAL_WORKSPACE)
+            given = _name(full.get("workspace"))
+            lane = self._producer.lanes.get(given or LOCAL_WORKSPACE)
+            if lane is None:
+                lane = self._open_lane(given or LOCAL_WORKSPACE)
+            made = _made(full, lane)
             # First here: a session counts what it spends also while the broker is away.
             booked = shown(made, self._book(made))
-            self._send(made, key, workspace)
-        except OutboxFull:
-            self._lose(workspace, agent, "queue_full", "the outbox is full; is the broker away?")
-        except OutboxRefused as error:
-            self._lose(workspace, agent, "refused", str(error))
-        except OutboxClosed:
-            self._lose(workspace, agent, "shutdown", "the process is ending")
-        except Invalid as error:
-            self._lose(workspace, agent, "invalid", str(error))
+            self._send(made, lane.key, given)
         except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
-            self._lose(workspace, agent, "internal", type(error).__name__)
+            self._lose_one(full, error)
         return booked
 
     def _book(self, event: UsageEvent) -> object:
@@ -131,19 +130,6 @@ class Recorder:
             fields = {name: value for name, value in fields.items() if value is not None}
         return merge(attributed(self._defaults), fields)
 
-    def _make(self, full: Fields, workspace: str) -> tuple[UsageEvent, bytes]:
-        full["workspace"] = workspace
-        lane = self._producer.lanes.get(workspace) or self._open_lane(workspace)
-        # Taken even if the event is then lost: the worker sees the gap.
-        full["producer"] = lane.producer
-        full["seq"] = next(lane.seq)
-        if "id" not in full:
-            full["id"] = f"{self._random_bits(128):032x}"
-        if "agent" not in full:
-            # Visible as a row of its own; dropped it would be spend that nobody sees.
-            full["agent"] = UNATTRIBUTED
-        return event_of(full), lane.key
-
     def _send(self, event: UsageEvent, key: bytes, workspace: str) -> None:
         if not workspace:
             raise Invalid("$.workspace: missing; say TOLLWAY_WORKSPACE or init(workspace=...)")
@@ -161,6 +147,10 @@ class Recorder:
         if len(producer.lanes) >= MAX_WORKSPACES:
             producer = self._producer = _Producer()
         return producer.lanes.setdefault(workspace, _Lane(producer.id, workspace))
+
+    def _lose_one(self, full: Fields, error: Exception) -> None:
+        reason, detail = _why(error)
+        self._lose(_name(full.get("workspace")), _name(full.get("agent")), reason, detail)
 
     def _lose(self, workspace: str, agent: str, reason: LossReason, detail: str) -> None:
         self._lost.add((workspace, agent or UNATTRIBUTED, reason))
@@ -222,6 +212,35 @@ class Recorder:
                 outbox.put(workspace.encode(), value)
             except (OutboxFull, OutboxRefused, OutboxClosed):
                 self.lost_in_transit(value, "queue_full")
+
+
+def _made(full: Fields, lane: _Lane) -> UsageEvent:
+    # Taken even if the event is then lost: the worker sees the gap.
+    seq = next(lane.seq)
+    full["workspace"] = lane.workspace
+    full["producer"] = lane.producer
+    full["seq"] = seq
+    if "id" not in full:
+        # Of a record that is only once.
+        full["id"] = f"{lane.producer}{seq:016x}"
+    if "agent" not in full:
+        # Visible as a row of its own; dropped it would be spend that nobody sees.
+        full["agent"] = UNATTRIBUTED
+    return event_of(full)
+
+
+def _why(error: Exception) -> tuple[LossReason, str]:
+    match error:
+        case OutboxFull():
+            return "queue_full", "the outbox is full; is the broker away?"
+        case OutboxRefused():
+            return "refused", str(error)
+        case OutboxClosed():
+            return "shutdown", "the process is ending"
+        case Invalid():
+            return "invalid", str(error)
+        case _:
+            return "internal", type(error).__name__
 
 
 def _name(value: object) -> str:

@@ -19,6 +19,7 @@ from tollway.producers.settings import OnStale, Settings
 
 __all__ = ["MemoryOutbox", "Meter", "metered"]
 
+_SETTLED_S = 10.0
 _TIME = "2026-01-31T12:00:00.000Z"
 
 
@@ -76,7 +77,12 @@ class Meter:
         return self.outbox, None
 
     def events(self) -> list[UsageEvent]:
+        self.settle()
         return [msgspec.json.decode(value, type=UsageEvent) for _, value in self.outbox.records]
+
+    def settle(self) -> None:
+        """Waits until all calls that have ended are in the outbox."""
+        self.metering.errands.finish(_SETTLED_S)
 
     def beat(self) -> None:
         """A heartbeat of the worker: the guard is fresh, until time passes."""
@@ -137,3 +143,4 @@ def metered(
             yield meter
     finally:
         install(before)
+        meter.metering.errands.close(_SETTLED_S)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from tollway.producers import process
@@ -101,7 +102,7 @@ class Conversation:
             self._record({**found, **response.usage.fields(), **more})
 
     def _record(self, fields: Fields) -> None:
-        process.booked({**self._fields, **fields})
+        process.soon(partial(process.booked, {**self._fields, **fields}))
 
     def cut(self, error: BaseException | None) -> None:
         """What is open was used, and more of it, perhaps, than was told."""
