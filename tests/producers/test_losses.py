@@ -63,6 +63,17 @@ def test_a_loss_event_that_is_lost_is_told_again() -> None:
     assert recorder.lost() == {"invalid": 1}
 
 
+def test_what_was_lost_of_no_workspace_is_told_to_none() -> None:
+    outbox = MemoryOutbox()
+    recorder = Recorder({}, outbox)
+    recorder.record(None, {"model": "gpt-4o"})
+    recorder.record(None, {"model": "gpt-4o", "workspace": ["acme"]})
+    recorder.report_losses()
+
+    assert outbox.records == []
+    assert recorder.lost() == {"invalid": 2}
+
+
 class BrokenOutbox(MemoryOutbox):
     def put(self, key: bytes, value: bytes) -> None:
         raise ZeroDivisionError

@@ -33,7 +33,7 @@ def test_one_line_makes_a_whole_event(metering: Meter) -> None:
     assert (event.input_tokens, event.output_tokens) == (1200, 80)
     assert event.producer == meter.stats().producer
     assert event.seq == 0
-    assert len(event.id) == 32
+    assert event.id == f"{event.producer}-0"
     assert len(event.time) == 24
     assert event.time.endswith("Z")
 

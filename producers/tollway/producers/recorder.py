@@ -93,19 +93,21 @@ class Recorder:
         """What the books of the session around it say of the event; None without a session."""
         next(self._calls)
         full: Fields = {}
+        workspace = ""
         booked: object = None
         try:
             full = self._gather(event, fields)
-            given = _name(full.get("workspace"))
-            lane = self._producer.lanes.get(given or LOCAL_WORKSPACE)
+            workspace = _name(full.get("workspace"))
+            lane = self._producer.lanes.get(workspace or LOCAL_WORKSPACE)
             if lane is None:
-                lane = self._open_lane(given or LOCAL_WORKSPACE)
+                lane = self._open_lane(workspace or LOCAL_WORKSPACE)
             made = _made(full, lane)
             # First here: a session counts what it spends also while the broker is away.
             booked = shown(made, self._book(made))
-            self._send(made, lane.key, given)
+            self._send(made, lane.key, workspace)
         except Exception as error:  # noqa: BLE001 (metering must never break what it meters)
-            self._lose_one(full, error)
+            reason, detail = _why(error)
+            self._lose(workspace, _name(full.get("agent")), reason, detail)
         return booked
 
     def _book(self, event: UsageEvent) -> object:
@@ -128,7 +130,9 @@ class Recorder:
         if None in fields.values():
             # An adapter that knows nothing says None; that must not hide what is attributed.
             fields = {name: value for name, value in fields.items() if value is not None}
-        return merge(attributed(self._defaults), fields)
+        around = attributed(self._defaults)
+        # Tags alone are merged one by one.
+        return merge(around, fields) if "tags" in fields else {**around, **fields}
 
     def _send(self, event: UsageEvent, key: bytes, workspace: str) -> None:
         if not workspace:
@@ -147,10 +151,6 @@ class Recorder:
         if len(producer.lanes) >= MAX_WORKSPACES:
             producer = self._producer = _Producer()
         return producer.lanes.setdefault(workspace, _Lane(producer.id, workspace))
-
-    def _lose_one(self, full: Fields, error: Exception) -> None:
-        reason, detail = _why(error)
-        self._lose(_name(full.get("workspace")), _name(full.get("agent")), reason, detail)
 
     def _lose(self, workspace: str, agent: str, reason: LossReason, detail: str) -> None:
         self._lost.add((workspace, agent or UNATTRIBUTED, reason))
@@ -222,7 +222,7 @@ def _made(full: Fields, lane: _Lane) -> UsageEvent:
     full["seq"] = seq
     if "id" not in full:
         # Of a record that is only once.
-        full["id"] = f"{lane.producer}{seq:016x}"
+        full["id"] = f"{lane.producer}-{seq}"
     if "agent" not in full:
         # Visible as a row of its own; dropped it would be spend that nobody sees.
         full["agent"] = UNATTRIBUTED
