@@ -90,8 +90,10 @@ def test_conservative_charges_the_dearest_of_the_provider_and_gives_the_rest_bac
     assert log.spent(start=TODAY) == "0.090000000000"
 
 
-def test_who_was_blocked_by_an_estimate_is_unblocked_by_the_price() -> None:
-    log = _unpriced(Log().set_budget(), "conservative").send(_mystery(input_tokens=150_000))
+@pytest.mark.parametrize("window", ["day", "rolling:1h"])
+def test_who_was_blocked_by_an_estimate_is_unblocked_by_the_price(window: str) -> None:
+    log = _unpriced(Log().set_budget(window=window), "conservative")
+    log.send(_mystery(input_tokens=150_000))
     assert log.in_force() == "block"
     _price(log, price={"input": "1", "output": "1"})
     assert log.in_force() == "allow"

@@ -108,9 +108,20 @@ def _rejudge_purse(ledger: Ledger, purse: Purse, message: str) -> None:
 def recount(ledger: Ledger, workspace: Workspace) -> None:
     """After corrections downwards: what is within its limit again is allowed."""
     for _, purse in sorted(workspace.purses.items()):
-        if any(account.is_below_fired() for account in purse.accounts.values()):
+        if any(_has_fallen(ledger, account) for account in purse.accounts.values()):
             name = purse.rule.budget.id
             _rejudge_purse(ledger, purse, f"budget {name!r}: a correction lowered what was spent")
+
+
+def _has_fallen(ledger: Ledger, account: Account) -> bool:
+    """Whether what an account has said last holds no longer."""
+    rule = account.rule
+    if account.is_below_fired() or not rule.rolling_ms:
+        return account.is_below_fired()
+    # It has armed itself anew as it fell; what it said before stands on.
+    held = ledger.verdicts.stands(rule.workspace, account.subject, rule.name, ledger.log_ms)
+    percent = None if held is None else held.threshold_percent
+    return percent is not None and account.amount() < rule.mark(percent)
 
 
 def lift_fallen(ledger: Ledger, withdrawn: list[Decision], message: str) -> None:
