@@ -33,6 +33,7 @@ HOT = (
     "domain/charging.py",
     "domain/dedup.py",
     "domain/detectors/*.py",
+    "domain/free_calls.py",
     "domain/leaving.py",
     "domain/ledger.py",
     "domain/matching.py",

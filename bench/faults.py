@@ -48,9 +48,9 @@ A smaller cut of it is part of `make test` (`tests/faults`); its seed is new eac
 | numbers never sent | a few, which must be counted as missing |
 
 What people do meanwhile is {commands} commands: nine budgets a workspace before the first event;
-edits of limits, blocks and unblocks, and a price for a model that had none while events flow. Each
-record carries the broker's time that it would have had, so hours pass in minutes, and the log ends
-where clocks or calendars change.
+edits of limits, blocks and unblocks, and prices for a model that had none and for tools that were
+free while events flow. Each record carries the broker's time that it would have had, so hours pass
+in minutes, and the log ends where clocks or calendars change.
 """
 
 

@@ -127,6 +127,21 @@ def test_spend_by_run_is_read_from_the_charges_and_an_adjustment_is_no_event(
     ]
 
 
+def test_a_free_call_charged_later_was_never_unpriced(api: TestClient, tables: Client) -> None:
+    call = {"session": "run-1", "tool": "serp"}
+    charged = {"kind": "adjustment", "adjusts": "e1", "price_source": "tool"}
+    stored(
+        tables,
+        "charges",
+        {**call, "id": "e1", "kind": "tool", "cost": "0", "price_state": "free"},
+        {**call, "id": "a1", "cost": "0.5", **charged},
+    )
+
+    (row,) = api.get("/v1/spend?by=session").json()["rows"]
+
+    assert (row["cost"], row["events"], row["unpriced_events"]) == ("0.500000000000", 1, 0)
+
+
 def test_the_total_holds_what_the_limit_leaves_out(api: TestClient, tables: Client) -> None:
     stored(tables, "spend", {"agent": "a", "cost": "1"}, {"agent": "b", "cost": "2"})
 

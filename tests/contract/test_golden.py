@@ -34,6 +34,7 @@ from tollway.contract.ledger_entries import (
     DecisionEntry,
     DocumentEntry,
     FingerprintsEntry,
+    FreeCallsEntry,
     HistoryEntry,
     LedgerEntry,
     NormEntry,
@@ -56,8 +57,8 @@ STRUCTS: dict[str, Any] = {
     "usage_events": UsageEvent,
 }
 ENTRIES = [
-    AccountEntry, DecisionEntry, DocumentEntry, FingerprintsEntry, HistoryEntry, NormEntry,
-    PendingEntry, PositionEntry, ProducerEntry, SessionEntry, SpendEntry, UnpricedEntry,
+    AccountEntry, DecisionEntry, DocumentEntry, FingerprintsEntry, FreeCallsEntry, HistoryEntry,
+    NormEntry, PendingEntry, PositionEntry, ProducerEntry, SessionEntry, SpendEntry, UnpricedEntry,
 ]  # fmt: skip
 # Each with what of it may be absent from the files, because it never is on the wire.
 WHOLE: list[tuple[str, Any, set[str]]] = [

@@ -14,6 +14,7 @@ KINDS = {
     "decision",
     "document",
     "fingerprints",
+    "free",
     "history",
     "norm",
     "pending",
@@ -31,7 +32,8 @@ def _busy() -> Log:
     log.set_budget(match={"agent": "*"}).set_budget(id="roll", window="rolling:90m")
     log.send(event(producer="p", seq=2, session="s", parent_session="q", cost="0.8", user="u"))
     log.send(event(T0 + 20 * MINUTE, model="mystery", session="s", cost=None), at=T0 + 20 * MINUTE)
-    log.spend("0.4", at=T0 + 21 * MINUTE, session="s", tags={"a": "b"})
+    log.send(event(T0 + 21 * MINUTE, kind="tool", tool="mail"), at=T0 + 21 * MINUTE)
+    log.spend("0.4", session="s", tags={"a": "b"})
     return log.tell(command("block", subject={"user": "v"}))
 
 
@@ -47,6 +49,7 @@ def test_what_is_restored_writes_itself_down_as_it_was() -> None:
     ledger = log.ledger
     pieces = [
         *ledger.verdicts.standing.values(),
+        *ledger.pricer.free.batches,
         *(bucket for slot in ledger.prints.wheel.slots.values() for bucket in slot),
     ]
     for space in ledger.workspaces.values():

@@ -32,7 +32,14 @@ def test_an_empty_database_gets_every_table_and_view_by_name(empty: Client) -> N
     applied = migrate(empty)
 
     names = [migration.name for migration in applied]
-    assert names == ["tables", "views", "raw_records", "dead_letters_headers", "completed_tasks"]
+    assert names == [
+        "tables",
+        "views",
+        "raw_records",
+        "dead_letters_headers",
+        "completed_tasks",
+        "free_calls",
+    ]
     assert {*TABLES, *VIEWS, "audit_hours", "audit_accounts", "raw_records"} <= tables_of(empty)
 
 
@@ -52,7 +59,7 @@ def test_every_migration_may_run_again_after_a_crash(empty: Client) -> None:
     migrate(empty)
     empty.command("TRUNCATE TABLE schema_migrations")
 
-    assert len(migrate(empty)) == 5
+    assert len(migrate(empty)) == 6
 
 
 def test_a_changed_migration_is_refused_by_name(empty: Client) -> None:
@@ -94,4 +101,4 @@ def test_a_semicolon_in_quotes_or_in_a_comment_ends_no_statement() -> None:
 
 
 def test_the_packaged_migrations_are_numbered_without_a_gap() -> None:
-    assert [migration.version for migration in migrations()] == [1, 2, 3, 4, 5]
+    assert [migration.version for migration in migrations()] == [1, 2, 3, 4, 5, 6]

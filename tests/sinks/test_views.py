@@ -1,6 +1,7 @@
 """The views for people: exact, over FINAL, with nothing left out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -83,6 +84,46 @@ def test_an_event_priced_later_is_no_longer_counted_as_unpriced(embedded: Client
     assert rows(embedded, "SELECT toString(cost), calls, unpriced_events FROM chargeback") == [
         ("0.5", 2, 1)
     ]
+
+
+def test_a_free_call_charged_later_was_never_unpriced(embedded: Client) -> None:
+    adjustment = {"kind": "adjustment", "price_source": "tool"}
+    stored(
+        embedded,
+        "charges",
+        {"id": "1", "cost": "0", "kind": "tool", "tool": "serp", "price_state": "free"},
+        {"id": "1#price@3", "adjusts": "1", "cost": "0.5", "tool": "serp", **adjustment},
+        {"id": "2", "cost": "0", "kind": "tool", "model": "m", "price_state": "unpriced"},
+        {"id": "2#price@3", "adjusts": "2", "cost": "0.5", "model": "m", **adjustment},
+        {"id": "3", "cost": "0", "price_state": "unpriced"},
+    )
+
+    assert rows(embedded, "SELECT toString(cost), calls, unpriced_events FROM chargeback") == [
+        ("1", 3, 1)
+    ]
+
+
+def test_docs_prices_finds_the_calls_that_a_tools_price_did_not_reach(embedded: Client) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+    _, _, rest = page.partition("```sql")
+    query, _, _ = rest.partition("```")
+    paying = {"workspace": "acme", "tool": "serp"}
+    call = {**paying, "kind": "tool", "price_state": "free", "cost": "0"}
+    stored(
+        embedded,
+        "charges",
+        {**call, "id": "1"},
+        {**paying, "id": "1#price@3", "kind": "adjustment", "adjusts": "1"},
+        {**call, "id": "1", "source": "other", "customer": "k"},
+        {**call, "id": "2"},
+        {**call, "id": "3"},
+        {**call, "id": "4", "time": "2026-02-28T23:59:59.999Z"},
+        {**call, "id": "5", "tool": "mail"},
+        {**call, "id": "6", "workspace": "beta"},
+        {**call, "id": "7", "price_state": "priced"},
+    )
+
+    assert rows(embedded, query) == [("bot", "", "", 2), ("bot", "k", "", 1)]
 
 
 def test_a_finding_says_what_its_event_and_its_run_cost(embedded: Client) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from ledgers import DAY, HOUR, MINUTE, T0, Books, Log, budget, command
-from tollway.contract.ledger_entries import FingerprintsEntry
+from tollway.contract.ledger_entries import FingerprintsEntry, FreeCallsEntry
 from tollway.contract.moments import format_ms
 
 __all__ = ["Entry", "Outcome", "entries_at_rest", "events", "logs", "play", "steps"]
@@ -48,6 +48,7 @@ def events(late: Sequence[int] = LATE) -> st.SearchStrategy[dict[str, Any]]:
             "model": st.sampled_from(["small", "large", "mystery", "mystery"]),
             "provider": st.sampled_from(["acme", "other"]),
             "tool": st.sampled_from(["search", "mail"]),
+            "connection": st.sampled_from(["crm"]),
             "user": st.sampled_from(["u1", "u2"]),
             "customer": st.sampled_from(["k1"]),
             "cost": st.sampled_from(["0", "0.01", "0.3", "0.700000000001", "1.5"]),
@@ -95,6 +96,19 @@ def _prices() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+def _tool_prices() -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(
+        lambda tool, connection, day, usd: (
+            {"tool": tool, "effective_from": format_ms(T0 + day * DAY), "usd_per_call": usd}
+            | ({} if connection is None else {"connection": connection})
+        ),
+        st.sampled_from(["search", "mail"]),
+        st.sampled_from([None, None, "crm"]),
+        st.sampled_from([-90, 0, 1]),
+        st.sampled_from(["0", "0.02", "0.300000000001"]),
+    )
+
+
 def _commands() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
     policies = st.fixed_dictionaries(
         {
@@ -110,6 +124,7 @@ def _commands() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         policies.map(lambda body: ("policy.set", {"policy": body})),
         _prices().map(lambda body: ("price.set", {"price": body})),
         st.just(("price.delete", {"model": "mystery"})),
+        _tool_prices().map(lambda body: ("tool_price.set", {"price": body})),
         subjects.map(lambda body: ("block", {"subject": body})),
         subjects.map(lambda body: ("unblock", {"subject": body})),
     )
@@ -207,18 +222,28 @@ def entries_at_rest(books: Books) -> dict[str, object]:
     """The live entries without what depends on where the books were closed.
 
     That is: the version of an entry, which is that of the books that wrote it last, and how the
-    fingerprints of one hour are spread over entries, one for each closing.
+    fingerprints of one hour, and the free calls of one minute, are spread over entries, one for
+    each closing.
     """
     at_rest: dict[str, object] = {}
     prints: dict[int, set[bytes]] = {}
+    free: dict[int, list[object]] = {}
     for key, entry in books.entries().items():
         if isinstance(entry, FingerprintsEntry):
             raw = entry.fingerprints
             marks = {raw[at : at + 8] for at in range(0, len(raw), 8)}
             prints.setdefault(entry.hour, set()).update(marks)
+        elif isinstance(entry, FreeCallsEntry):
+            free.setdefault(entry.minute, []).extend(json.loads(bytes(entry.calls)))
         else:
             at_rest[key] = _without_version(books.live[key])
+    at_rest |= {f"free|{minute}": sorted(calls, key=_offset) for minute, calls in free.items()}
     return at_rest | {f"fingerprints|{hour}": marks for hour, marks in prints.items()}
+
+
+def _offset(call: object) -> int:
+    assert isinstance(call, list)
+    return int(call[2])
 
 
 def _without_version(record: bytes) -> object:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tollway.contract.ledger_entries import FingerprintsEntry, LedgerEntry
+from tollway.contract.ledger_entries import FingerprintsEntry, FreeCallsEntry, LedgerEntry
 from tollway.domain.commanding import obey
 from tollway.domain.ledger import Ledger
 from tollway.domain.prices import Catalogue, PriceBook
@@ -19,6 +19,7 @@ __all__ = ["Crashing", "Life", "LogRecord", "State", "Written", "entries", "plai
 
 _encode = msgspec.json.Encoder().encode
 _decode_entry = msgspec.json.Decoder(LedgerEntry).decode
+_texts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 PARTITIONS = 12
 # What is remembered, by key, as documents that can be compared.
@@ -61,15 +62,21 @@ def plain_state(records: Iterable[tuple[str, LedgerEntry]]) -> State:
     """The newest record of each key without what depends on when the books were closed."""
     state: State = {}
     prints: dict[int, set[int]] = {}
+    free: dict[int, list[msgspec.Raw]] = {}
     for key, entry in records:
         if isinstance(entry, FingerprintsEntry):
             prints.setdefault(entry.hour, set()).update(array("Q", entry.fingerprints))
+            continue
+        if isinstance(entry, FreeCallsEntry):
+            free.setdefault(entry.minute, []).extend(_texts(entry.calls))
             continue
         document = msgspec.json.decode(_encode(entry))
         document.pop("version", None)
         state[key] = document
     for hour, marks in prints.items():
         state[f"fingerprints|{hour}"] = sorted(marks)
+    for minute, calls in free.items():
+        state[f"free|{minute}"] = sorted(map(bytes, calls))
     return state
 
 

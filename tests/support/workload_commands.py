@@ -96,9 +96,16 @@ def later_commands(names: list[str], rng: random.Random) -> list[list[CommandLin
             group.append(person)
         groups.append(group)
     groups[7] += [_late_price(name) for name in names]
+    groups[9] += [_late_tool_price(name, tool) for name in names for tool in ("sql", "python")]
     groups[3].append((names[0], b'{"type": "budget.set"', "malformed_command"))
     groups[4].append((names[1], b'{"type": "sudo", "id": "x"}', "unknown_command"))
     return groups
+
+
+def _late_tool_price(name: str, tool: str) -> CommandLine:
+    """What its calls cost, told when most were booked as free; the same where it has a price."""
+    price = {"tool": tool, "effective_from": _LONG_AGO, "usd_per_call": "0.000500000001"}
+    return _command(name, f"late price of {tool}", "tool_price.set", price=price)
 
 
 def _late_price(name: str) -> CommandLine:

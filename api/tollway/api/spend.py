@@ -28,10 +28,11 @@ _SUMS = (
     " sum({unpriced}) AS sum_unpriced"
 )
 
-# An adjustment gives a price to an event that had none.
+# An adjustment gives a price to an event that had none; one of a tool's price and no model, to a
+# call that was free.
 _UNPRICED_CHARGES = (
     "toInt64(kind != 'adjustment' AND price_state IN ('unpriced', 'conservative'))"
-    " - toInt64(kind = 'adjustment')"
+    " - toInt64(kind = 'adjustment' AND NOT (price_source = 'tool' AND model = ''))"
 )
 
 

@@ -18,6 +18,8 @@ __all__ = [
     "DecisionEntry",
     "DocumentEntry",
     "FingerprintsEntry",
+    "FreeCall",
+    "FreeCallsEntry",
     "HistoryEntry",
     "LedgerEntry",
     "NormEntry",
@@ -217,6 +219,24 @@ class PendingEntry(
     cost_pico: int
 
 
+class FreeCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A call of a tool that was free when it was booked."""
+
+    event: UsageEvent
+    booked_ms: int
+    offset: int
+
+
+class FreeCallsEntry(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="free_calls"
+):
+    """Free calls of one minute of log time, kept so that a price dated back can charge them."""
+
+    minute: int
+    # A list of `FreeCall`.
+    calls: msgspec.Raw
+
+
 class UnpricedEntry(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="unpriced"
 ):
@@ -241,5 +261,6 @@ LedgerEntry = (
     | DocumentEntry
     | DecisionEntry
     | PendingEntry
+    | FreeCallsEntry
     | UnpricedEntry
 )

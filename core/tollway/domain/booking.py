@@ -4,7 +4,7 @@ from tollway.contract.moments import parse_ms
 from tollway.domain.accounts import Account, Purse
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines, charge_head
-from tollway.domain.detectors import observe
+from tollway.domain.detectors import RUN_IDLE_MS, observe
 from tollway.domain.leaving import SESSION_IDLE_MS, Sweeper
 from tollway.domain.prices import is_inconsistent
 from tollway.domain.pricing import Pricer
@@ -98,16 +98,17 @@ class Booker:
             minute.unpriced += 1
 
     def correct(self, workspace: Workspace, run: Run, route: Route, booking: Booking) -> None:
-        """Adds a difference in money for an event that was booked without a price."""
+        """Adds a difference in money for an event that was booked without a price, or as free."""
         minute = self._minute(route.lane, booking.booked_ms)
         minute.cost += booking.cost_pico
-        minute.unpriced -= 1
-        if run.last_ms:
+        if run.last_ms and _is_watched(run, booking.booked_ms):
             run.watch.spent_pico += booking.cost_pico
             self.changes.touch(run)
         purses = workspace.purses_of(run, route)
-        for account in workspace.accounts_at(run, route, booking.booked_ms):
-            account.unpriced -= 1 if account.unpriced else 0
+        if booking.waits:
+            minute.unpriced -= 1
+            for account in workspace.accounts_at(run, route, booking.booked_ms):
+                account.unpriced -= 1 if account.unpriced else 0
         self._spend(purses, booking.cost_pico, 0, 0, booking.booked_ms)
 
     def _spend(self, purses: list[Purse], cost: int, tokens: int, calls: int, at_ms: int) -> None:
@@ -202,3 +203,13 @@ class Booker:
                 report(self.verdicts, self.moment, usage, sighting, booking.booked_ms)
         if usage.kind == "outcome":
             self.sweeper.finish(workspace, run)
+
+
+def _is_watched(run: Run, booked_ms: int) -> bool:
+    """Whether the detectors count an earlier event to what they know of a run.
+
+    Without a session that begins anew after a pause: what may lie before it is none of its spend.
+    """
+    if run.session:
+        return True
+    return run.watch.events > 0 and booked_ms > run.last_ms - RUN_IDLE_MS

@@ -141,6 +141,8 @@ class ChargeLines:
             adjusts=usage.id,
             **dict.fromkeys(_COUNTS, 0),
         )
+        if len(self.open) > MAX_PACK_BYTES:
+            self._fill()
         self.open += b"\n" + _encode(adjustment)
 
     def _fill(self) -> None:

@@ -39,7 +39,7 @@ from tollway.domain.documents import (
     tool_name,
 )
 from tollway.domain.ledger import Ledger
-from tollway.domain.repricing import reprice
+from tollway.domain.repricing import reprice, reprice_tool
 from tollway.domain.verdicts import identity, lift
 from tollway.domain.workspaces import Workspace
 
@@ -128,6 +128,7 @@ def _obey(ledger: Ledger, workspace: Workspace, command: Command, stamp_ms: int)
             _delete_price(ledger, workspace, command.provider, command.model)
         case SetToolPrice():
             keep(ledger, workspace, TOOL_PRICE, tool_name(command.price), command.price)
+            reprice_tool(ledger, workspace, command.price.tool)
         case SetPolicy():
             _set_policy(ledger, workspace, command.policy)
         case BlockSubject():

@@ -187,11 +187,11 @@ class Ledger:
         self.booking.log_text = format_ms(stamp_ms)
         minute = stamp_ms // MINUTE_MS
         if minute != self.log_minute:
-            hour = minute // 60
-            if hour != self.log_minute // 60:
-                self.prints.turn(hour)
+            if minute // 60 != self.log_minute // 60:
+                self.prints.turn(minute // 60)
             self.log_minute = minute
             self.sweeper.turn(stamp_ms)
+            self.pricer.free.turn(minute)
 
     def _take(self, event: UsageEvent, index: int, offset: int) -> None:
         usage = self.usage
@@ -284,6 +284,7 @@ class Ledger:
     def close(self) -> list[tuple[str, LedgerEntry | None]]:
         """What must be written for these books to continue elsewhere, the position last."""
         self.prints.close()
+        self.pricer.free.close()
         stamp = stamp_of(self.generation, self.usage_offset)
         records = self.changes.take(stamp)
         records.append(("position", self.position()))

@@ -7,6 +7,7 @@ from tollway.contract.moments import format_ms
 from tollway.contract.subjects import Subject
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.charging import Booking, price_part
+from tollway.domain.free_calls import FreeCalls
 from tollway.domain.prices import BEGINNING_MS, END_MS, PriceBook, Rates
 from tollway.domain.routes import Priced, Route
 from tollway.domain.runs import Run
@@ -16,10 +17,10 @@ from tollway.domain.verdicts import Moment, Verdicts, identity
 from tollway.domain.waiting import Pending, Unpriced
 from tollway.domain.workspaces import Workspace
 
-__all__ = ["MAX_PENDING", "Pricer"]
+__all__ = ["MAX_PENDING", "TOOL", "Pricer"]
 
 # Events without a price kept for a later one, in a partition. Past that the charge is still
-# written and counted as unpriced, and is re-priced from the table of charges.
+# written and counted as unpriced, and no later price charges it.
 MAX_PENDING = 100_000
 # Prices of one workspace held at hand; past that they are looked up anew.
 MAX_PRICED: Final = 10_000
@@ -32,7 +33,7 @@ UNPRICED: Final = price_part("unpriced", "", "")
 class Pricer:
     """Prices events of all workspaces of a partition, at the time at which they are booked."""
 
-    __slots__ = ("changes", "moment", "pending", "prices", "verdicts")
+    __slots__ = ("changes", "free", "moment", "pending", "prices", "verdicts")
 
     def __init__(
         self, changes: Changes, verdicts: Verdicts, prices: PriceBook, moment: Moment
@@ -43,6 +44,7 @@ class Pricer:
         self.moment = moment
         # How many events wait for a price.
         self.pending = 0
+        self.free = FreeCalls(changes, moment)
 
     def price(
         self,
@@ -66,6 +68,8 @@ class Pricer:
             return
         if usage.kind != "llm" and (usage.kind == "outcome" or not usage.model):
             booking.cost_pico, booking.state, booking.head = 0, "free", route.free_head
+            if route.prices_tool:
+                self.free.remember(usage.event, booking.booked_ms)
             return
         at_ms = booking.booked_ms
         priced = route.priced

@@ -7,6 +7,7 @@ from tollway.contract.ledger_entries import (
     DecisionEntry,
     DocumentEntry,
     FingerprintsEntry,
+    FreeCallsEntry,
     HistoryEntry,
     LedgerEntry,
     NormEntry,
@@ -54,6 +55,7 @@ def restore(ledger: Ledger, records: Iterable[tuple[str, LedgerEntry]]) -> None:
     for workspace in ledger.workspaces.values():
         for unpriced in workspace.unpriced.values():
             unpriced.waiting.sort(key=_log_order)
+    ledger.pricer.free.restored()
 
 
 def _command_offset(entry: LedgerEntry) -> int:
@@ -114,6 +116,8 @@ def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
             _producer(ledger, entry)
         case FingerprintsEntry():
             ledger.prints.restore(key, entry)
+        case FreeCallsEntry():
+            ledger.pricer.free.restore(key, entry)
         case PendingEntry():
             event = entry.event
             unpriced = _unpriced(ledger, event.workspace, event.provider or "", event.model or "")

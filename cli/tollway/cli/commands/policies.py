@@ -111,7 +111,7 @@ def set_tool_price(
     api: ApiOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Set what one call of a tool costs."""
+    """Set what one call of a tool costs; dated back, it charges calls of the last 72 hours too."""
     price: Document = {
         "tool": tool,
         "connection": connection,
