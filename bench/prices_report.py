@@ -25,7 +25,7 @@ from tollway.domain.usage import Usage
 ORACLE = "usage_objects_genai_prices.json.gz"
 
 # The oracle does not say for what time it priced. Every day tried from July 2025 to March 2026
-# agrees best (3,465 of 3,474); before lie the cuts of 2025 that it has, after them those of 2026
+# agrees best (3,461 of 3,474); before lie the cuts of 2025 that it has, after them those of 2026
 # that it has not.
 PRICED_AT = datetime(2025, 12, 1, tzinfo=UTC)
 PRICED_AT_MS = int(PRICED_AT.timestamp()) * 1000
@@ -52,6 +52,7 @@ BOTH_UNPRICED = "no price in either"
 LIST_CHANGED = "the list has changed since: the installed genai-prices says what we say"
 NEWLY_LISTED = "listed since: the installed genai-prices says what we say"
 DELISTED = "the installed list has the model without a price: unpriced, never $0"
+NO_AUDIO_RATE = "the list has no price for audio of the model: unpriced, never as text"
 LONGER_NAME = "a longer name at a shorter one's price: refused"
 OWN_PREFIX = "named with the provider's own prefix (openai/gpt-5-mini): the same model"
 DATED = "dated, or -latest: the model without that suffix"
@@ -109,12 +110,15 @@ def reason(ours: int | None, theirs: Decimal | None, usage: dict[str, int], case
     Everything but equality is checked against the installed genai-prices, asked for the same name
     or for the plain name that we say it stands for.
     """
-    provider, model = case[:2]
+    provider, model, entry = case
     if ours is None and theirs is None:
         return BOTH_UNPRICED
     if ours is not None and ours == theirs:
         return EQUAL
     installed = reference_pico(provider, model, usage)
+    if ours is None and entry:
+        is_heard = usage.get("input_audio_tokens") or usage.get("output_audio_tokens")
+        return NO_AUDIO_RATE if is_heard else UNEXPLAINED
     if ours is None:
         return DELISTED if installed == 0 else REFUSED.get((provider, model), UNEXPLAINED)
     if installed == ours:
@@ -153,7 +157,8 @@ def compare(catalogue: Catalogue, data: Path) -> Counter[tuple[str, Case]]:
         if key not in known:
             known[key] = catalogue.rates(provider, model, None, PRICED_AT_MS)
         rates = known[key]
-        ours = None if rates is None else rates.cost_pico(Usage(event_of(usage)))
+        used = Usage(event_of(usage))
+        ours = None if rates is None or not rates.covers(used) else rates.cost_pico(used)
         theirs = None if price is None else price * 10**12
         entry = "" if rates is None else rates.version.split(" ", 1)[1]
         case = (provider, model, entry)

@@ -93,7 +93,21 @@ def test_a_command_called_wrongly_exits_with_2_and_one_line(
 def test_policies_and_prices_are_commands(log: CommandList) -> None:
     results = [
         tollway("policy", "set", "--profile", "compat", "--number", "retry_repeats=5"),
-        tollway("price", "set", "mine", "--input", "1.25", "--output", "10", "--provider", "us"),
+        tollway(
+            "price",
+            "set",
+            "mine",
+            "--input",
+            "1.25",
+            "--output",
+            "10",
+            "--provider",
+            "us",
+            "--input-audio",
+            "40",
+            "--output-audio",
+            "80",
+        ),
         tollway("price", "tool", "search", "--usd", "0.02"),
         tollway("price", "rm", "mine"),
     ]
@@ -104,6 +118,8 @@ def test_policies_and_prices_are_commands(log: CommandList) -> None:
     assert policy.policy.detectors.numbers == {"retry_repeats": 5}
     assert isinstance(price, SetPrice)
     assert (str(price.price.price.input), price.price.provider) == ("1.25", "us")
+    heard, spoken = price.price.price.input_audio, price.price.price.output_audio
+    assert (str(heard), str(spoken)) == ("40", "80")
     assert isinstance(tool, SetToolPrice)
     assert tool.price.usd_per_call == "0.02"
     assert gone.type == "price.delete"

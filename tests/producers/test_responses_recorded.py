@@ -124,6 +124,7 @@ UNPRICED_MODELS = {
     "ollama llama3",
     "ollama qwen3.6:latest",
     "openai gpt-3.5-turbo-instruct:20230824-v2",
+    "openai gpt-4o-mini-2024-07-18",  # with audio, which it does not take: a made-up answer
     "openrouter minimax/minimax-m2:free",
     "openrouter x-ai/grok-4",
 }

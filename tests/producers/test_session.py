@@ -104,6 +104,13 @@ def test_a_price_of_ones_own_counts() -> None:
     assert s.spent == Decimal("0.001")
 
 
+def test_audio_counts_at_a_price_of_its_own() -> None:
+    meter.set_price("house-ear-8", input="1.00", output="2.00", input_audio="11.00")
+    with meter.session() as s:
+        meter.record(model="house-ear-8", input_tokens=500, input_audio_tokens=100)
+    assert s.spent == Decimal("0.0015")
+
+
 def test_a_session_counts_also_what_the_outbox_has_no_room_for(metering: Meter) -> None:
     metering.outbox.room = 0
     with meter.session("1") as s:

@@ -150,7 +150,8 @@ class PricePerMillion(_Document):
     """Dollars for a million tokens (or a thousand searches, or an hour of audio) as decimals.
 
     What is absent is billed like its parent: cache reads and writes like input, reasoning like
-    output.
+    output. Audio, searches and hours that are absent cost what is listed; where audio is not
+    listed, calls with audio stay unpriced.
     """
 
     input: Decimal = Field(ge=0, max_digits=24)

@@ -61,6 +61,8 @@ def set_price(  # noqa: PLR0913, PLR0917  # an option is a parameter
     cache_read: Annotated[str | None, typer.Option()] = None,
     cache_write: Annotated[str | None, typer.Option()] = None,
     cache_write_1h: Annotated[str | None, typer.Option("--cache-write-1h")] = None,
+    input_audio: Annotated[str | None, typer.Option(help="Default: as listed.")] = None,
+    output_audio: Annotated[str | None, typer.Option(help="Default: as listed.")] = None,
     provider: Annotated[str | None, typer.Option(help="Default: any.")] = None,
     since: SinceOption = None,
     reason: ReasonOption = "",
@@ -79,6 +81,8 @@ def set_price(  # noqa: PLR0913, PLR0917  # an option is a parameter
             "cache_read": cache_read,
             "cache_write": cache_write,
             "cache_write_1h": cache_write_1h,
+            "input_audio": input_audio,
+            "output_audio": output_audio,
         },
     }
     line = f"the price of {model} is set"

@@ -200,11 +200,14 @@ class PriceBook:
         if price is None:
             return None
         version = f"{self._estimator_version} {provider or '?'}/{model}"
-        return compile_rates(units_of(price), day_ms, day_ms + _DAY_MS, "estimate", version)
+        rates = compile_rates(units_of(price), day_ms, day_ms + _DAY_MS, "estimate", version)
+        if rates is not None:
+            _price_audio(rates, price, None)
+        return rates
 
 
 def _overriding(override: _Override, provider: str | None, listed: Rates | None) -> Rates | None:
-    """Rates of a workspace's own price; searches and hours that it leaves out are as listed."""
+    """A workspace's own price; searches, hours and audio that it leaves out are as listed."""
     document = override.document
     units = units_of(document.price)
     version = (
@@ -212,7 +215,10 @@ def _overriding(override: _Override, provider: str | None, listed: Rates | None)
         f" {document.provider or provider or '?'}/{document.model}"
     )
     rates = compile_rates(units, BEGINNING_MS, END_MS, "override", version)
-    if rates is None or listed is None:
+    if rates is None:
+        return None
+    _price_audio(rates, document.price, listed)
+    if listed is None:
         return rates
     # Lists price searches and hours in whole pico-dollars, so that these divisions leave no rest.
     if SEARCH_UNIT not in units and listed.lists_searches:
@@ -222,6 +228,24 @@ def _overriding(override: _Override, provider: str | None, listed: Rates | None)
         rates.per_hour = listed.per_hour * rates.scale // listed.scale
         rates.min_micros = listed.min_micros
     return rates.within(listed.valid_from_ms, listed.valid_to_ms)
+
+
+def _price_audio(rates: Rates, price: PricePerMillion, listed: Rates | None) -> None:
+    """Audio that a price leaves out: listed, or free with the rest; else it has no price."""
+    base = rates.base
+    if price.input_audio is None:
+        rates.lists_input_audio = price.input == 0
+        if listed is not None and listed.lists_input_audio:
+            rates.lists_input_audio = True
+            if listed.base.input_audio != listed.base.input:
+                base.input_audio = listed.base.input_audio * rates.scale // listed.scale
+                base.cache_read_audio = listed.base.cache_read_audio * rates.scale // listed.scale
+    if price.output_audio is None:
+        rates.lists_output_audio = price.output == 0
+        if listed is not None and listed.lists_output_audio:
+            rates.lists_output_audio = True
+            if listed.base.output_audio != listed.base.output:
+                base.output_audio = listed.base.output_audio * rates.scale // listed.scale
 
 
 def _ms(moment: datetime) -> int:

@@ -1,9 +1,16 @@
 """The catalogue: price lists of providers, asked for the rates of one model at one moment."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Self
 
-from tollway.domain.prices.compiling import CEILING_UNITS, SEARCH_UNIT, compile_rates, dearest_units
+from tollway.domain.prices.compiling import (
+    AUDIO_UNITS,
+    CEILING_UNITS,
+    SEARCH_UNIT,
+    compile_rates,
+    dearest_units,
+)
 from tollway.domain.prices.listing import ListedModel, Listing, Steps, Units
 from tollway.domain.prices.names import ALIASES, UNLISTED_HOSTS, is_bedrock_name, plain_provider
 from tollway.domain.prices.rates import BEGINNING_MS, END_MS, Rates, RateTable
@@ -76,6 +83,8 @@ class Catalogue:
         if rates is None or _is_zero(rates):
             return None
         rates.min_micros = _LEAST_MICROS.get((listed.provider, listed.model_id), 0)
+        rates.lists_input_audio |= listed.bills_audio_as_input and rates.lists_input
+        rates.lists_output_audio |= listed.bills_audio_as_output and rates.lists_output
         return rates
 
     def dearest(self, provider: str | None, at_ms: int) -> Rates | None:
@@ -101,8 +110,8 @@ class Catalogue:
         units = dearest_units(priced)
         if name:
             sold = self._models(name, *self._listings[name].fallbacks)
-            own = dearest_units(units for listed in sold for units in _at_any_hour(listed, at_ms))
-            units = {unit: units[unit] for unit in CEILING_UNITS if unit in units} | own
+            own = [units for listed in sold for units in _at_any_hour(listed, at_ms)]
+            units = _ceiling(units, own)
         entry = f"{self.version} dearest of {name or 'all'}"
         rates = compile_rates(units, from_ms, to_ms, self.source, entry)
         if rates is not None:
@@ -204,9 +213,26 @@ def _at_any_hour(listed: ListedModel, at_ms: int) -> Iterator[Units]:
             yield variant.units
 
 
+def _ceiling(everywhere: Units, own: list[Units]) -> dict[str, Steps]:
+    """The highest prices of one provider; of all where it lists no such unit."""
+    units = dearest_units(own)
+    for unit in CEILING_UNITS:
+        if unit in everywhere:
+            units.setdefault(unit, everywhere[unit])
+    for unit in AUDIO_UNITS:
+        if unit in everywhere and not any(unit in priced for priced in own):
+            # Its text's highest is a price of text.
+            units[unit] = max(units.get(unit, everywhere[unit]), everywhere[unit], key=_usd)
+    return units
+
+
+def _usd(steps: Steps) -> Decimal:
+    return steps[0][1]
+
+
 def _free(source: str, entry: str) -> Rates:
     rates = Rates(BEGINNING_MS, END_MS, source, f"{entry} free", 1, RateTable())
-    rates.lists_searches = True
+    rates.lists_searches = rates.lists_input_audio = rates.lists_output_audio = True
     return rates
 
 

@@ -12,9 +12,17 @@ from tollway.domain.prices.rates import Rates, RateTable
 if TYPE_CHECKING:  # pydantic takes a sixth of a second to load, and an agent's process waits
     from tollway.contract.command import PricePerMillion
 
-__all__ = ["CEILING_UNITS", "SEARCH_UNIT", "compile_rates", "dearest_units", "units_of"]
+__all__ = [
+    "AUDIO_UNITS",
+    "CEILING_UNITS",
+    "SEARCH_UNIT",
+    "compile_rates",
+    "dearest_units",
+    "units_of",
+]
 
 SEARCH_UNIT = "web_searches_kcount"
+AUDIO_UNITS = ("input_audio_mtok", "output_audio_mtok")
 
 # Where the decimal point of a price in dollars goes to make pico-dollars of one counted thing: a
 # token of a million, a search or request of a thousand, an hour as it is.
@@ -69,6 +77,7 @@ def compile_rates(
         rates.per_hour = max(rates.per_hour, _rate(used, unit, -1, scale) or 0)
     rates.lists_input = "input_mtok" in used
     rates.lists_output = "output_mtok" in used
+    rates.lists_input_audio, rates.lists_output_audio = (unit in used for unit in AUDIO_UNITS)
     rates.lists_searches = SEARCH_UNIT in used
     return rates
 

@@ -1,5 +1,6 @@
 """Reads the price data bundled with genai-prices; imported only when a catalogue is built."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -42,6 +43,12 @@ _FREE_OF_CHARGE = frozenset(
         ("openai", "moderation"),
     }
 )
+# Google names one price for input of all kinds where it names none for audio. One preview had a
+# price for audio, six times that of text, which the list has not.
+_ONE_PRICE_FOR_INPUT = "google"
+_AUDIO_LEFT_OUT = frozenset({("google", "gemini-2.5-flash-preview")})
+# What these put out is audio, so their output's price is its price.
+_SPEAKS = re.compile(r"(^|-)tts(-|$)")
 # Names that the list covers only by a loose clause.
 _MORE_NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("openai", "moderation"): ("omni-moderation", "text-moderation"),
@@ -119,6 +126,9 @@ def _listed(provider: str, model: ModelInfo) -> ListedModel:
         variants,
         context_window=model.context_window or 0,
         is_free=model.id.endswith(":free") or (provider, model.id) in _FREE_OF_CHARGE,
+        bills_audio_as_input=provider == _ONE_PRICE_FOR_INPUT
+        and (provider, model.id) not in _AUDIO_LEFT_OUT,
+        bills_audio_as_output=_SPEAKS.search(model.id) is not None,
     )
 
 

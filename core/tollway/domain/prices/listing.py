@@ -79,7 +79,16 @@ class InForce:
 class ListedModel:
     """One model of a provider's list. Of `prices` the last that holds applies, else the first."""
 
-    __slots__ = ("context_window", "is_free", "model_id", "prices", "provider", "variants")
+    __slots__ = (
+        "bills_audio_as_input",
+        "bills_audio_as_output",
+        "context_window",
+        "is_free",
+        "model_id",
+        "prices",
+        "provider",
+        "variants",
+    )
 
     def __init__(
         self,
@@ -90,6 +99,8 @@ class ListedModel:
         *,
         context_window: int = 0,
         is_free: bool = False,
+        bills_audio_as_input: bool = False,
+        bills_audio_as_output: bool = False,
     ) -> None:
         self.provider = provider
         self.model_id = model_id
@@ -98,6 +109,9 @@ class ListedModel:
         self.context_window = context_window
         # The provider gives it away: the only way to a price of 0.
         self.is_free = is_free
+        # Its price of input, or output, is that of audio too, where audio has none apart.
+        self.bills_audio_as_input = bills_audio_as_input
+        self.bills_audio_as_output = bills_audio_as_output
 
     def in_force(self, at_ms: int, context: Mapping[str, str]) -> InForce:
         """What applies at `at_ms` to a request with that context, and in which range."""

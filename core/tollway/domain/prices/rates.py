@@ -60,7 +60,9 @@ class Rates:
         "base_up_to",
         "is_exact",
         "lists_input",
+        "lists_input_audio",
         "lists_output",
+        "lists_output_audio",
         "lists_searches",
         "min_micros",
         "per_hour",
@@ -103,6 +105,9 @@ class Rates:
         self.min_micros: int = 0
         self.lists_input: bool = True
         self.lists_output: bool = True
+        # Of audio by the token: it costs up to 57 times what text does.
+        self.lists_input_audio: bool = False
+        self.lists_output_audio: bool = False
         self.lists_searches: bool = False
         self.reasoning_apart: bool = base.reasoning != base.output
 
@@ -154,7 +159,14 @@ class Rates:
         if event.searches and not self.lists_searches:
             return False
         tokens = event.input_tokens + event.output_tokens
-        return not (event.seconds and not self.per_hour and not tokens)
+        if event.seconds and not self.per_hour and not tokens:
+            return False
+        # By the hour it is billed for its length.
+        if self.per_hour and event.seconds:
+            return True
+        if event.input_audio_tokens and not self.lists_input_audio:
+            return False
+        return not event.output_audio_tokens or self.lists_output_audio
 
     def within(self, from_ms: int, to_ms: int) -> "Rates":
         """The same rates, valid only where [from_ms, to_ms) and their own range overlap."""
@@ -177,6 +189,8 @@ class Rates:
         narrowed.min_micros = self.min_micros
         narrowed.lists_input = self.lists_input
         narrowed.lists_output = self.lists_output
+        narrowed.lists_input_audio = self.lists_input_audio
+        narrowed.lists_output_audio = self.lists_output_audio
         narrowed.lists_searches = self.lists_searches
         return narrowed
 

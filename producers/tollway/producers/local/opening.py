@@ -116,6 +116,8 @@ def set_price(
     provider: str | None = None,
     cache_read: Amount | None = None,
     cache_write: Amount | None = None,
+    input_audio: Amount | None = None,
+    output_audio: Amount | None = None,
 ) -> None:
     """A price of your own for a model, for sessions in this process: dollars a million tokens.
 
@@ -128,6 +130,8 @@ def set_price(
         output_per_million=usd(amount_pico(output, "output")),
         cache_read_per_million=_per_million(cache_read, "cache_read"),
         cache_write_per_million=_per_million(cache_write, "cache_write"),
+        input_audio_per_million=_per_million(input_audio, "input_audio"),
+        output_audio_per_million=_per_million(output_audio, "output_audio"),
     )
 
 

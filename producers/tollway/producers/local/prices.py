@@ -90,6 +90,8 @@ class LocalPrices:
         output_per_million: Decimal,
         cache_read_per_million: Decimal | None = None,
         cache_write_per_million: Decimal | None = None,
+        input_audio_per_million: Decimal | None = None,
+        output_audio_per_million: Decimal | None = None,
     ) -> None:
         """A price of the host's own, in dollars for a million tokens. Raises `ValueError`."""
         from tollway.contract.command import PriceOverride
@@ -99,6 +101,8 @@ class LocalPrices:
             "output": output_per_million,
             "cache_read": cache_read_per_million,
             "cache_write": cache_write_per_million,
+            "input_audio": input_audio_per_million,
+            "output_audio": output_audio_per_million,
         }
         override = PriceOverride.model_validate(
             {
