@@ -89,6 +89,8 @@ def test_the_demo_stops_the_runaways_and_its_books_balance(tmp_path: Path) -> No
     logs = "\n".join(log.read_text()[-4000:] for log in sorted(tmp_path.rglob("*.log")))
     assert "stopped stuck-analyst-1 after" in done.stdout, logs
     assert "detector:retry_loop" in done.stdout
+    assert "stopped endless-coder-1 after" in done.stdout, logs
+    assert "budget:run" in done.stdout
     for healthy in ("support", "researcher", "coder"):
         assert f"stopped {healthy}" not in done.stdout
     assert "from an event to the block it caused, in the agent:" in done.stdout

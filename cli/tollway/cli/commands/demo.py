@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tollway.cli.client import Api
+from tollway.cli.client import Api, Document
 from tollway.cli.commands.show import subject_text, table
 from tollway.cli.commands.spend import spend_table
+from tollway.cli.failing import fail
 
 if TYPE_CHECKING:
     from tollway.cli.demo.playing import Played, Stopped
@@ -16,7 +17,12 @@ __all__ = ["demo"]
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long they work.")] = 20.0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            min=1, max=600, help="How long they work; a runaway longer, until it was stopped once."
+        ),
+    ] = 20.0,
     seed: Annotated[int, typer.Option(help="Another seed, other runs.")] = 7,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Keep the data there.", show_default=False)
@@ -39,28 +45,45 @@ def _show(directory: Path, seconds: float, seed: int, *, keep: bool) -> None:
 
     from tollway import meter
     from tollway.cli.demo.playing import play
-    from tollway.cli.demo.stage import WORKSPACE, set_up, stage, wait_until_stored
+    from tollway.cli.demo.stage import START_SECONDS, WORKSPACE, set_up, stage, wait_until_stored
 
     # They are counted; on a terminal of the demo each would be a line.
     warnings.simplefilter("ignore", meter.SpendWarning)
     typer.echo("starting a broker, a worker, the sinks and the api ...")
     with stage(directory) as running, Api(running.api) as client:
         set_up(client)
-        meter.init(brokers=running.brokers, workspace=WORKSPACE)
-        meter.ready(10.0)
+        meter.init(brokers=running.brokers, workspace=WORKSPACE, on_stale="open")
+        if not meter.ready(START_SECONDS):
+            fail(f"what is blocked could not be read from {running.brokers}")
         _introduce(seconds)
         played = play(seconds, seed, typer.echo)
-        meter.flush(10.0)
+        meter.flush(START_SECONDS)
         _stop_metering()
-        spend = wait_until_stored(client, played.events)
-        audit = client.get("/v1/audit")
+        spend, audit = wait_until_stored(client, played.events)
         typer.echo(f"\n{played.events} events of {played.runs} runs:\n")
         typer.echo(spend_table(["agent", "model", "connection"], spend))
         typer.echo(f"\n{_told(played)}\n")
-        balanced = "the books balance" if audit["balanced"] else "THE BOOKS DO NOT BALANCE"
-        typer.echo(f"{balanced}: charges of ${audit['checked']['charges']}")
+        typer.echo(_balance(audit))
         if keep:
             _stay(running.api)
+    _judge(played, spend, audit)
+
+
+def _balance(audit: Document) -> str:
+    balanced = "the books balance" if audit["balanced"] else "THE BOOKS DO NOT BALANCE"
+    return f"{balanced}: charges of ${audit['checked']['charges']}"
+
+
+def _judge(played: "Played", spend: Document, audit: Document) -> None:
+    """Fails where the demo does not show what it is there to show."""
+    look = "; with `tollway demo --dir demo` the logs are kept, in demo/.tollway/logs"
+    stored = spend["total"]["events"]
+    if stored != played.events:
+        fail(f"{played.events} events were sent, {stored} are in the books{look}")
+    if not audit["balanced"]:
+        fail(f"the books do not balance{look}")
+    if played.never_stopped:
+        fail(f"{', '.join(sorted(played.never_stopped))} ran away and nobody stopped it{look}")
 
 
 def _stop_metering() -> None:
@@ -77,7 +100,9 @@ def _introduce(seconds: float) -> None:
     from tollway.cli.demo.profiles import profiles
 
     fitted = profiles()
-    typer.echo(f"for {seconds:g} s these agents work as in recorded runs:\n")
+    typer.echo(
+        f"for {seconds:g} s these agents work as in recorded runs, a runaway until it is stopped:\n"
+    )
     lines = [
         [role.agent, f"{fitted[role.agent].runs} runs", fitted[role.agent].chosen, role.ends]
         for role in CAST
@@ -94,7 +119,7 @@ def _told(played: "Played") -> str:
             each.decision.rule,
             subject_text(each.decision.subject),
             str(each.events),
-            str(each.events_between),
+            "" if each.events_between is None else str(each.events_between),
             "" if each.latency_ms is None else f"{each.latency_ms:.0f} ms",
             each.decision.message,
         ]

@@ -17,7 +17,7 @@ __all__ = ["BUDGETS", "WORKSPACE", "Stage", "set_up", "stage", "wait_until_store
 WORKSPACE = "demo"
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-STORED_SECONDS = 20.0
+STORED_SECONDS = 120.0
 _LOOK_AGAIN_SECONDS = 0.2
 
 # Above the dearest recorded runs of healthy agents (profiles.json, usd_per_run).
@@ -64,11 +64,16 @@ def set_up(client: Api) -> None:
     client.post("/v1/policies", {"policy": policy, "workspace": WORKSPACE, "reason": "demo"})
 
 
-def wait_until_stored(client: Api, events: int) -> Document:
-    """The spend by agent, model and connection, once it holds all events."""
+def wait_until_stored(client: Api, events: int) -> tuple[Document, Document]:
+    """The spend by agent, model and connection, and the audit, once they hold all events.
+
+    While the sinks are behind, a difference is of that moment.
+    """
     deadline = monotonic() + STORED_SECONDS
     while True:
         spend = client.get("/v1/spend", by="agent,model,connection", workspace=WORKSPACE)
-        if spend["total"]["events"] >= events or monotonic() > deadline:
-            return spend
+        audit = client.get("/v1/audit", workspace=WORKSPACE)
+        behind = audit["lag"] is None or audit["lag"]["records"]
+        if (spend["total"]["events"] >= events and not behind) or monotonic() > deadline:
+            return spend, audit
         sleep(_LOOK_AGAIN_SECONDS)
