@@ -169,7 +169,7 @@ def test_an_unknown_budget_is_not_found(
     ("body", "complaint"),
     [
         ({"limit_usd": "5e3"}, "body.limit_usd"),
-        ({"limit_usd": "5", "limit_calls": 1}, "exactly one of"),
+        ({"limit_usd": "5", "limit_calls": 1}, "body: a budget needs exactly one of"),
         ({"limit_usd": "5", "window": "fortnight"}, "body.window"),
         ({"limit_usd": "5", "zone": "Mars/Olympus"}, "body.zone"),
         ({"limit_usd": "5", "match": {"colour": "red"}}, "body.match.colour"),
@@ -186,6 +186,13 @@ def test_a_budget_that_is_none_is_refused_and_nothing_is_written(
     assert answer.headers["content-type"] == "application/problem+json"
     assert complaint in answer.json()["detail"]
     assert command_log.commands == []
+
+
+def test_json_that_is_not_sent_as_json_names_the_header(api: TestClient) -> None:
+    answer = api.put("/v1/budgets/cap", content=b'{"limit_usd": "5"}')
+
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["detail"]
 
 
 def test_more_budgets_than_a_worker_holds_are_refused(api: TestClient, tables: Client) -> None:

@@ -105,4 +105,5 @@ def test_an_unknown_address_is_a_problem_too(api: TestClient) -> None:
     answer = api.get("/v2/spend")
 
     assert answer.status_code == 404
+    assert "/openapi.json lists what is" in answer.json()["detail"]
     assert answer.headers["content-type"] == "application/problem+json"

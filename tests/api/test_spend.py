@@ -77,6 +77,52 @@ def test_from_is_inclusive_and_to_is_exclusive(api: TestClient, tables: Client) 
     assert answer["total"]["cost"] == "10.000000000000"
 
 
+@pytest.mark.parametrize("by", ["agent", "session"])
+def test_bounds_within_a_minute_are_those_of_the_minute_in_every_sum(
+    api: TestClient, tables: Client, by: str
+) -> None:
+    stored(tables, "spend", {"minute": "2026-03-10T12:00:00.000Z"})
+    stored(tables, "charges", {"time": "2026-03-10T12:00:10.000Z"})
+
+    def events(bounds: str) -> object:
+        return api.get(f"/v1/spend?by={by}&{bounds}").json()["total"]["events"]
+
+    assert events("from=2026-03-10T12:00:40Z") == 1
+    assert events("to=2026-03-10T12:00:40Z") == 0
+
+
+def test_a_time_that_ends_before_it_begins_is_refused(api: TestClient) -> None:
+    answer = api.get("/v1/spend?from=2026-03-10T12:00:00Z&to=2026-03-10T11:00:00Z")
+
+    assert answer.status_code == 422
+    assert "is not a minute or more before to=" in answer.json()["detail"]
+
+
+def test_what_a_producer_lost_is_no_event_of_anybody(api: TestClient, tables: Client) -> None:
+    stored(tables, "charges", {"id": "e1"}, {"id": "lost", "kind": "loss", "cost": "0"})
+
+    answer = api.get("/v1/spend?by=session,agent").json()
+
+    assert [(row["agent"], row["events"]) for row in answer["rows"]] == [("bot", 1)]
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("agent=bot", "query.agent is not known here; known are: by, from, limit, to, workspace"),
+        ("form=2026-03-10T12:00:00Z", "query.form is not known here"),
+        ("by=agent&by=model", "query.by is given twice"),
+    ],
+)
+def test_a_question_that_would_be_misread_is_refused(
+    api: TestClient, query: str, complaint: str
+) -> None:
+    answer = api.get(f"/v1/spend?{query}")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert complaint in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("span", "expected"),
     [

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from time import time_ns
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
 from tollway.api.arrivals import arrival_routes
+from tollway.api.asked import only_known_parameters
 from tollway.api.audit import audit_routes
 from tollway.api.blocks import block_routes
 from tollway.api.budget_store import BudgetStore
@@ -51,12 +52,15 @@ def create_app(
     install_problems(app)
     count_requests(app, registry)
     app.include_router(health_routes(parts, registry))
-    app.include_router(status_routes(parts))
-    app.include_router(spend_routes(parts))
-    app.include_router(list_routes(parts))
-    app.include_router(audit_routes(parts))
-    app.include_router(arrival_routes(parts))
-    app.include_router(budget_routes(parts, BudgetStore(parts, written), writer))
-    app.include_router(block_routes(parts, writer))
-    app.include_router(price_routes(writer))
+    for router in (
+        status_routes(parts),
+        spend_routes(parts),
+        list_routes(parts),
+        audit_routes(parts),
+        arrival_routes(parts),
+        budget_routes(parts, BudgetStore(parts, written), writer),
+        block_routes(parts, writer),
+        price_routes(writer),
+    ):
+        app.include_router(router, dependencies=[Depends(only_known_parameters)])
     return app

@@ -66,7 +66,7 @@ class KafkaCommandLog:
                 on_delivery=lambda error, message: confirmed.append((error, message)),
             )
         except (BufferError, KafkaException) as error:
-            raise LogUnavailable(f"the command was not written: {error}") from error
+            raise LogUnavailable(f"the command was not written: {_why(error)}") from error
         deadline = monotonic() + CONFIRM_SECONDS
         # Another request's poll may serve our confirmation, so ours never waits for long.
         while not confirmed and monotonic() < deadline:
@@ -90,8 +90,15 @@ def _appended(confirmed: list[tuple[KafkaError | None, Message]], command_id: st
     error, message = confirmed[0]
     partition, offset = message.partition(), message.offset()
     if error is not None or partition is None or offset is None:
-        raise LogUnavailable(f"Kafka refused command {command_id}: {error}")
+        raise LogUnavailable(f"Kafka did not take command {command_id}: {_why(error)}")
     return Appended(topic=COMMANDS.name, partition=partition, offset=offset)
+
+
+def _why(error: object) -> str:
+    """In words: as text, the client's errors are code."""
+    if isinstance(error, KafkaException):
+        error = error.args[0]
+    return error.str() if isinstance(error, KafkaError) else str(error)
 
 
 class KafkaSinkLag:
@@ -126,7 +133,7 @@ class KafkaSinkLag:
                     for where, start in starts.items()
                 }
             except KafkaException as error:
-                raise LogUnavailable(f"Kafka did not answer: {error}") from error
+                raise LogUnavailable(f"Kafka did not answer: {_why(error)}") from error
         topics = dict.fromkeys((topic for topic, _ in behind), 0)
         for (topic, _), records in behind.items():
             topics[topic] += records
@@ -139,7 +146,7 @@ class KafkaSinkLag:
                 ends = self._ends(IsolationLevel.READ_COMMITTED)
                 starts = self._starts(ends)
             except KafkaException as error:
-                raise LogUnavailable(f"Kafka did not answer: {error}") from error
+                raise LogUnavailable(f"Kafka did not answer: {_why(error)}") from error
         return sum(max(0, end - starts[where]) for where, end in ends.items())
 
     def ends(self) -> Offsets:

@@ -44,8 +44,11 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        answer = _document(request, error.status_code, code, str(error.detail))
+        phrase = HTTPStatus(error.status_code).phrase
+        detail = str(error.detail)
+        if detail == phrase:
+            detail = f"there is no {request.method} of this address; /openapi.json lists what is"
+        answer = _document(request, error.status_code, phrase.lower().replace(" ", "-"), detail)
         answer.headers.update(error.headers or {})
         return answer
 
@@ -53,11 +56,24 @@ def install_problems(app: FastAPI) -> None:
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # What was sent is not repeated: it may hold what should not be logged.
         errors = [
-            {"field": ".".join(str(part) for part in each["loc"]), "message": each["msg"]}
+            {"field": ".".join(str(part) for part in each["loc"]), "message": _plain(each["msg"])}
             for each in error.errors()
         ]
         detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors)
+        if errors[0]["field"] == "body" and not _is_json(request):
+            # As a browser's form would be sent, which no key keeps out.
+            detail = "body: is read with the header Content-Type: application/json only"
         return _document(request, 422, "invalid-request", detail, errors=errors)
+
+
+def _plain(message: str) -> str:
+    """Without what names a kind of error, and the budget whose name the address has."""
+    return message.removeprefix("Value error, ").replace("budget '' ", "a budget ", 1)
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _document(

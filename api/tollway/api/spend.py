@@ -22,6 +22,7 @@ _SPANS = {
     "hour": "toStartOfHour({at}, 'UTC')",
     "day": "toStartOfDay({at}, 'UTC')",
 }
+_MINUTE_MS = 60_000
 _SUMS = (
     "sum(cost) AS sum_cost, sum({events}) AS sum_events,"
     " sum(input_tokens) AS sum_input_tokens, sum(output_tokens) AS sum_output_tokens,"
@@ -44,8 +45,12 @@ def spend_routes(parts: Parts) -> APIRouter:
         by: Annotated[
             str, Query(description="Comma-separated: " + ", ".join(_known()))
         ] = "agent,model,connection",
-        from_: Annotated[str | None, Query(alias="from", description="RFC 3339")] = None,
-        to: Annotated[str | None, Query(description="RFC 3339, exclusive")] = None,
+        from_: Annotated[
+            str | None, Query(alias="from", description="RFC 3339, inclusive, by whole minutes")
+        ] = None,
+        to: Annotated[
+            str | None, Query(description="RFC 3339, exclusive, by whole minutes")
+        ] = None,
         workspace: Annotated[str | None, Query(description="`*` for all")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_SPEND_ROWS)] = 1000,
     ) -> dict[str, object]:
@@ -92,20 +97,36 @@ def _source(
     events = "toUInt64(kind != 'adjustment')" if from_charges else "events"
     unpriced = _UNPRICED_CHARGES if from_charges else "unpriced_events"
     where: list[str] = []
-    parameters: dict[str, str | int] = {}
+    parameters = _bounds(from_, to)
+    for name, operator in (("from_ms", ">="), ("to_ms", "<")):
+        if name in parameters:
+            where.append(f"{at} {operator} fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')")
+    if from_charges:
+        # What a producer lost is written down among them, and is no event of anybody.
+        where.append("kind != 'loss'")
     if workspace != ALL_WORKSPACES:
         where.append("workspace = {workspace:String}")
         parameters["workspace"] = workspace
-    for name, moment, operator in (("from_ms", from_, ">="), ("to_ms", to, "<")):
-        if moment is not None:
-            where.append(f"{at} {operator} fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')")
-            parameters[name] = parse_ms(moment)
     table = "charges" if from_charges else "spend"
     conditions = f" WHERE {' AND '.join(where)}" if where else ""
     return (
         f"{_SUMS.format(events=events, unpriced=unpriced)} FROM {table} FINAL{conditions}",
         parameters,
     )
+
+
+def _bounds(from_: str | None, to: str | None) -> dict[str, str | int]:
+    """By whole minutes, as most of the answer is summed: so all ways to sum it have one total."""
+    from_ms, to_ms = (
+        None if moment is None else parse_ms(moment) // _MINUTE_MS * _MINUTE_MS
+        for moment in (from_, to)
+    )
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise Problem(
+            422, "invalid-request", f"from={from_!r} is not a minute or more before to={to!r}"
+        )
+    bounds = {"from_ms": from_ms, "to_ms": to_ms}
+    return {name: ms for name, ms in bounds.items() if ms is not None}
 
 
 def _grouped(columns: list[str], source: str) -> str:
