@@ -79,6 +79,54 @@ def test_events_without_a_price_have_a_column_where_there_are_some(
     )
 
 
+def test_a_total_by_nothing_is_one_line(tables: Client) -> None:
+    stored(tables, "spend", {"cost": "0.5"})
+
+    assert tollway("spend", "--by", "").stdout == (
+        " COST  EVENTS  INPUT  OUTPUT\n$0.50       1      0       0\n"
+    )
+
+
+def test_a_day_is_its_first_moment_in_utc(tables: Client) -> None:
+    for day in (9, 10, 11):
+        stored(tables, "spend", {"minute": f"2026-03-{day:02}T00:00:00.000Z", "cost": str(day)})
+
+    result = tollway("spend", "--by", "day", "--from", "2026-03-10", "--to", "2026-03-11")
+
+    assert "\n2026-03-10  $10.00" in result.stdout
+    assert len(result.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "-5h", "2026-13-01", "2026-03-10T12:00:00"])
+def test_a_moment_that_is_none_says_how_one_is_written(moment: str) -> None:
+    result = tollway("spend", f"--from={moment}")
+
+    assert result.exit_code == 2
+    assert "or a day such as 2026-01-31, or a length such as 90m, 24h, 7d" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_nothing_spent_says_where_something_was(tables: Client) -> None:
+    stored(tables, "spend", {"workspace": "acme"})
+
+    assert tollway("spend", "-w", "amce").stderr == (
+        "(nothing was spent in workspace amce yet; `tollway spend --by workspace -w '*'` shows"
+        " where)\n"
+    )
+    assert tollway("spend", "-w", "acme").stderr == ""
+
+
+def test_a_terminal_without_a_letter_shows_another(tables: Client) -> None:
+    stored(tables, "spend", {"agent": "bøt"})
+    runner = CliRunner(charset="ascii")
+
+    table = runner.invoke(app, ["spend", "--by", "agent"])
+    document = runner.invoke(app, ["spend", "--by", "agent", "--json"])
+
+    assert table.stdout.splitlines()[1].startswith("b?t")
+    assert json.loads(document.stdout)["rows"][0]["agent"] == "bøt"
+
+
 def test_a_name_cannot_steer_the_terminal(tables: Client) -> None:
     stored(tables, "spend", {"agent": "bot\x1b[2J\nTOTAL"})
 

@@ -47,8 +47,20 @@ def test_a_budget_that_is_none_says_what_is_wrong() -> None:
     result = tollway("budget", "set", "daily", "--limit", "5", "--window", "fortnight")
 
     assert result.exit_code == 1
-    assert "window 'fortnight' is not one of run, hour, day" in result.stderr
+    # What the option is called, and nothing of bodies and validators.
+    assert result.stderr.startswith(
+        "tollway: window: window 'fortnight' is not one of run, hour, day"
+    )
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["a b", "ü", "q?x=1"])
+def test_a_name_that_no_budget_can_have_is_told_as_one(name: str, log: CommandList) -> None:
+    result = tollway("budget", "set", name, "--limit", "5")
+
+    assert result.exit_code == 1
+    assert "budget_id" in result.stderr
+    assert log.commands == []
 
 
 def test_block_and_unblock_name_their_subject(log: CommandList) -> None:
@@ -58,6 +70,9 @@ def test_block_and_unblock_name_their_subject(log: CommandList) -> None:
 
     block, unblock, whole = log.commands
     assert (blocked.exit_code, lifted.exit_code, everything.exit_code) == (0, 0, 0)
+    assert blocked.stdout.startswith("agent=bot connection=crm is blocked in workspace default")
+    assert lifted.stdout.startswith("whatever blocked exactly agent=bot connection=crm is lifted")
+    assert everything.stdout.startswith("everything is blocked in workspace acme")
     assert isinstance(block, BlockSubject)
     assert block.subject == {"agent": "bot", "connection": "crm"}
     assert block.reason == "loop"
@@ -76,6 +91,9 @@ def test_block_and_unblock_name_their_subject(log: CommandList) -> None:
         ["block", "agnt=bot"],
         ["block", "agent=a", "agent=b"],
         ["block", "agent=bot", "--for", "1h", "--until", "2027-01-01T00:00:00Z"],
+        ["block", "agent=bot", "--for", "a while"],
+        ["block", "agent=bot", "--until", "tomorrow"],
+        ["budget", "set", "a/b", "--limit", "1"],
         ["budget", "set", "b", "--limit", "1", "--thresholds", "70;90"],
         ["policy", "set", "--number", "retries=many"],
     ],

@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
+from io import StringIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tollway.cli.commands.show import amounts, table
+from tollway.cli.commands.top import Rates, spend_screen
 from tollway.cli.failing import missing_extra
 from tollway.cli.main import app
 from tollway.contract.money import format_usd
@@ -56,6 +60,27 @@ def test_a_command_whose_package_is_missing_says_so_in_a_line(
         1,
         "tollway: this command needs httpx2, which is not installed: pip install 'tollway[cli]'\n",
     )
+
+
+def test_on_a_narrow_terminal_names_are_cut_and_numbers_never() -> None:
+    row = {"agent": "tau_bench_airline", "cost": "12345.67", "events": 1_330}
+    counts = {"input_tokens": 7_164_656, "output_tokens": 80_568}
+    spend = {"rows": [row | counts], "total": row | counts, "as_of": "2026-03-10T12:30:00.000Z"}
+    terminal = StringIO()
+
+    screen = spend_screen(["agent"], spend, {"rows": []}, Rates())
+    Console(width=60, file=terminal).print(screen)
+
+    shown = terminal.getvalue()
+    for number in ("$12,345.67", "1,330", "7,164,656", "80,568"):
+        assert number in shown
+    assert "$12,345.67 as of 2026-03-10 12:30:00Z" in shown
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+
+    assert told.stdout == f"tollway {version('tollway')}\n"
 
 
 def test_help_loads_no_driver() -> None:

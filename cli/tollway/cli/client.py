@@ -83,5 +83,13 @@ class Api:
         except ValueError:
             fail(f"{self.address} answered {answer.status_code} and no JSON: is it Tollway's api?")
         if answer.is_error:
-            fail(str(document.get("detail") or f"the api answered {answer.status_code}"))
+            fail(_wrong(document) or f"the api answered {answer.status_code}")
         return document
+
+
+def _wrong(problem: Document) -> str:
+    """Whoever types options does not know of a body."""
+    errors = problem.get("errors") or []
+    fields = [(str(each["field"]).removeprefix("body").lstrip("."), each) for each in errors]
+    lines = [f"{field}: {each['message']}" if field else each["message"] for field, each in fields]
+    return "; ".join(lines) or str(problem.get("detail") or "")

@@ -1,6 +1,9 @@
 """The console script `tollway`: which command is where."""
 
+import errno
 import sys
+from io import TextIOWrapper
+from typing import Annotated
 
 try:
     import typer
@@ -26,14 +29,25 @@ from tollway.cli.failing import Failed, missing_extra
 __all__ = ["app"]
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
 class _Commands(TyperGroup):
     """Turns what a person can act on into one line; everything else keeps its traceback."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # its base is private
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that lacks a letter of a name shows another; it is no reason to fail.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except Failed as error:
             line, exit_code = str(error), error.exit_code
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            line, exit_code = f"the output cannot be written: {error.strerror}", 1
         except ImportError as error:
             missing = missing_extra(error)
             if missing is None:
@@ -52,6 +66,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _RUN, _ASK, _SET = "Run", "Ask", "Set"
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"tollway {version('tollway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Meters, attributes and stops what AI agents spend."""
+
+
 for _command, _panel in (
     (up, _RUN),
     (worker, _RUN),

@@ -32,7 +32,7 @@ def block(
     pairs: SubjectArgument = None,
     all_: AllOption = False,
     for_: Annotated[str | None, typer.Option("--for", help="90m, 24h, 7d.")] = None,
-    until: Annotated[str | None, typer.Option(help="RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(help="2026-01-31, or RFC 3339.")] = None,
     reason: ReasonOption = "",
     workspace: WorkspaceOption = None,
     api: ApiOption = None,
@@ -44,13 +44,13 @@ def block(
     named = _named(pairs, all_)
     body = {
         "subject": named,
-        "expires_at": moment(for_, ahead=True) or until,
+        "expires_at": moment(for_ or until, ahead=True),
         "reason": reason,
         "actor": actor(),
         "workspace": workspace_name(workspace),
     }
     with Api(api) as client:
-        confirmed(client.post("/v1/blocks", body), f"{subject_text(named)} is blocked", json)
+        confirmed(client.post("/v1/blocks", body), f"{_words(named)} is blocked", json)
 
 
 def unblock(
@@ -71,7 +71,13 @@ def unblock(
         "workspace": workspace_name(workspace),
     }
     with Api(api) as client:
-        confirmed(client.post("/v1/blocks", body), f"{subject_text(named)} is unblocked", json)
+        # Not "is unblocked": what blocks a part of it, or more than it, still does.
+        line = f"whatever blocked exactly {_words(named)} is lifted"
+        confirmed(client.post("/v1/blocks", body), line, json)
+
+
+def _words(named: dict[str, str]) -> str:
+    return subject_text(named) if named else "everything"
 
 
 def _named(pairs: list[str] | None, all_: bool) -> dict[str, str]:

@@ -66,7 +66,7 @@ def set_budget(  # noqa: PLR0913, PLR0917  # an option is a parameter
         "reason": reason,
     }
     with Api(api) as client:
-        confirmed(client.put(f"/v1/budgets/{budget_id}", body), f"budget {budget_id} is set", json)
+        confirmed(client.put(_address(budget_id), body), f"budget {budget_id} is set", json)
 
 
 @app.command("rm")
@@ -80,7 +80,7 @@ def remove_budget(
     """Delete a budget and lift what it blocks."""
     with Api(api) as client:
         answer = client.delete(
-            f"/v1/budgets/{budget_id}",
+            _address(budget_id),
             workspace=workspace_name(workspace),
             actor=actor(),
             reason=reason,
@@ -100,7 +100,17 @@ def list_budgets(
     elif document["rows"]:
         print(_table(document["rows"]))
     else:
-        print("no budgets; `tollway budget set daily --limit 5 --match agent=*` sets one")
+        where = workspace_name(workspace)
+        of = "" if where is None else f" of workspace {where}"
+        print(f"no budgets{of}; `tollway budget set daily --limit 5 --match 'agent=*'` sets one")
+
+
+def _address(budget_id: str) -> str:
+    from urllib.parse import quote
+
+    if not budget_id or "/" in budget_id:
+        misuse(f"{budget_id!r} names no budget: letters, digits and . _ : - do")
+    return f"/v1/budgets/{quote(budget_id, safe='')}"
 
 
 def _percents(text: str) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tollway.cli.failing import misuse
+from tollway.contract.moments import MalformedMoment, parse_ms
 from tollway.contract.subjects import DIMENSIONS
 
 __all__ = [
@@ -33,18 +34,31 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="The api's document.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="For the audit trail.")]
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(text: str | None, *, ahead: bool = False) -> str | None:
-    """RFC 3339 as it is; ``90m``, ``24h``, ``7d`` as the moment that long ago, or `ahead`."""
-    match = _AGO.fullmatch(text or "")
+    """RFC 3339 as it is, a day as its first moment in UTC; ``90m``, ``24h``, ``7d`` as the moment
+    that long ago, or `ahead`.
+    """
+    if text is None:
+        return None
+    match = _AGO.fullmatch(text)
     if match is None:
-        return text
+        return _said(f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text)
     length = timedelta(**{_UNITS[match[2]]: int(match[1])})
     now = datetime.now(UTC)
     return (now + length if ahead else now - length).isoformat(timespec="milliseconds")
+
+
+def _said(text: str) -> str:
+    try:
+        parse_ms(text)
+    except MalformedMoment as error:
+        misuse(f"{error}; or a day such as 2026-01-31, or a length such as 90m, 24h, 7d")
+    return text
 
 
 def subject(pairs: list[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """How documents become lines for people: aligned tables, money that can be compared by eye."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from tollway.contract.money import PICO_PER_USD, parse_usd
@@ -15,7 +16,9 @@ _RIGHT = frozenset("$#")
 
 
 def echo_json(document: object) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    # Where a letter cannot be shown, JSON has a way to write it that is JSON still.
+    any_letter = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    print(json.dumps(document, indent=2, ensure_ascii=not any_letter))
 
 
 def amounts(usd: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ def spend(
         str, typer.Option(help="Dimensions and spans, comma-separated: agent,model,day ...")
     ] = "agent,model,connection",
     from_: Annotated[
-        str | None, typer.Option("--from", help="RFC 3339, or 24h, 7d: that long ago.")
+        str | None, typer.Option("--from", help="2026-01-31, RFC 3339, or 24h, 7d: that long ago.")
     ] = None,
     to: Annotated[str | None, typer.Option(help="Exclusive; like --from.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
@@ -39,13 +39,24 @@ def spend(
         return
     names = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     print(spend_table(names, document))
+    if not document["rows"]:
+        _tell_of_nothing(workspace_name(workspace), from_, to)
     if document["truncated"]:
         typer.echo(f"(the dearest {limit}; TOTAL holds all; --limit shows more)", err=True)
 
 
+def _tell_of_nothing(workspace: str | None, from_: str | None, to: str | None) -> None:
+    """A table of nothing looks alike for a name that is misspelt."""
+    where = "" if workspace in (None, "*") else f" in workspace {workspace}"
+    when = " in that time" if from_ or to else " yet"
+    way = "; `tollway spend --by workspace -w '*'` shows where" if where or from_ or to else ""
+    typer.echo(f"(nothing was spent{where}{when}{way})", err=True)
+
+
 def spend_table(names: list[str], document: Document) -> str:
     """The rows of a spend document and their total."""
-    rows = [*document["rows"], document["total"]]
+    # By nothing, the one row is the total.
+    rows = [*(document["rows"] if names else ()), document["total"]]
     costs = amounts([row["cost"] for row in rows])
     # What has no price yet is not free, so where there is some, every row says how much.
     unpriced = ["unpriced_events"] if document["total"]["unpriced_events"] else []

@@ -9,7 +9,7 @@ import typer
 from tollway.cli.client import Api, Document
 from tollway.cli.commands.decisions import decisions_table
 from tollway.cli.commands.options import ApiOption, WorkspaceOption, moment
-from tollway.cli.commands.show import NONE, amounts, count
+from tollway.cli.commands.show import NONE, amounts, count, short_time
 from tollway.cli.commands.spend import spend_table
 from tollway.cli.where import workspace_name
 from tollway.contract.money import format_usd, parse_usd
@@ -17,7 +17,7 @@ from tollway.contract.money import format_usd, parse_usd
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["top"]
+__all__ = ["Rates", "spend_screen", "top"]
 
 MAX_ROWS = 30
 
@@ -42,11 +42,11 @@ def top(
             return
         from rich.live import Live
 
-        rates = _Rates()
+        rates = Rates()
         with Live(screen=True, auto_refresh=False) as live:
             while True:
                 spend, blocks = _ask(client, by, since, where)
-                live.update(_screen(names, spend, blocks, rates), refresh=True)
+                live.update(spend_screen(names, spend, blocks, rates), refresh=True)
                 sleep(every)
 
 
@@ -57,7 +57,7 @@ def _ask(client: Api, by: str, since: str, workspace: str | None) -> tuple[Docum
     return spend, client.get("/v1/decisions", active=True, limit=10, workspace=workspace)
 
 
-class _Rates:
+class Rates:
     """Dollars a minute of each row, from one look to the next."""
 
     def __init__(self) -> None:
@@ -76,7 +76,9 @@ class _Rates:
         return grown
 
 
-def _screen(names: list[str], spend: Document, blocks: Document, rates: _Rates) -> "RenderableType":
+def spend_screen(
+    names: list[str], spend: Document, blocks: Document, rates: Rates
+) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -85,11 +87,13 @@ def _screen(names: list[str], spend: Document, blocks: Document, rates: _Rates) 
     per_minute = rates.per_minute({name: parse_usd(row["cost"]) for name, row in rows.items()})
     costs = amounts([row["cost"] for row in rows.values()])
     grown = amounts([format_usd(per_minute.get(name, 0)) for name in rows])
-    table = Table(title=f"${spend['total']['cost']} as of {spend['as_of']}", title_justify="left")
+    (total,) = amounts([spend["total"]["cost"]])
+    table = Table(title=f"{total} as of {short_time(spend['as_of'])}", title_justify="left")
     for column in names:
-        table.add_column(column)
+        table.add_column(column, overflow="ellipsis")
     for column in ("cost", "a minute", "events", "input", "output"):
-        table.add_column(column, justify="right")
+        # On a narrow terminal it is the names that are cut: half a number is a wrong one.
+        table.add_column(column, justify="right", no_wrap=True)
     for (name, row), cost, rate in zip(rows.items(), costs, grown, strict=True):
         counts = [count(row[each]) for each in ("events", "input_tokens", "output_tokens")]
         table.add_row(*(Text(part) for part in (*name, cost, rate, *counts)))
