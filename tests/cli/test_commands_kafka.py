@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
-from tollway.cli.commands.following import Followed, line_of
+from tollway.cli.commands.following import Followed, follow, line_of
 from tollway.cli.kafka.broker import Broker, free_port
 from tollway.cli.main import app
 from tollway.contract.topics import CONTROL, USAGE
@@ -113,6 +113,44 @@ def test_tail_follows_a_topic(topics: Broker, tmp_path: Path) -> None:
         sender.join()
 
     assert output.startswith("2026-03-10T12:00:00.000Z  llm")
+
+
+def test_what_was_there_before_is_not_followed(topics: Broker) -> None:
+    producer = Producer({"bootstrap.servers": topics.bootstrap, "linger.ms": 500})
+
+    def send(number: int, name: str) -> None:
+        for _ in range(number):
+            event = json.dumps({**EVENT, "workspace": "batched", "agent": name})
+            producer.produce(USAGE.name, key=b"batched", value=event.encode())
+        producer.flush(10)
+
+    # One batch: the embedded broker tells its first record as the end.
+    send(20, "before")
+    # Late enough for the reader to have found that end.
+    later = Timer(2.0, send, (1, "after"))
+    later.start()
+    records = follow(topics.bootstrap, [USAGE.name])
+    try:
+        first = next(record for record in records if b'"batched"' in (record.value or b""))
+    finally:
+        later.join()
+        records.close()
+
+    assert b'"after"' in (first.value or b"")
+
+
+def test_doctor_without_an_api_checks_what_it_can(
+    topics: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOLLWAY_API", raising=False)
+
+    result = tollway("doctor", "--brokers", topics.bootstrap, "--no-clock")
+
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 1
+    assert f"ok    broker     {topics.bootstrap}" in lines
+    assert any(line.startswith("fail  api        none is known: set TOLLWAY_API") for line in lines)
 
 
 def test_doctor_names_what_is_missing_and_the_way_out(

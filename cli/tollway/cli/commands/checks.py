@@ -35,20 +35,33 @@ class Check:
         return asdict(self)
 
 
-def examine(brokers: str, api: str, *, clock: bool) -> list[Check]:
+def examine(brokers: str | None, api: str | None, *, clock: bool) -> list[Check]:
+    checks = [_unknown("broker")] if brokers is None else _broker(brokers, clock=clock)
+    if api is None:
+        checks.append(_unknown("api"))
+    else:
+        with Api(api) as client:
+            checks.extend(_api(client))
+    checks.append(_prices())
+    return checks
+
+
+def _unknown(name: Literal["broker", "api"]) -> Check:
+    variable = "TOLLWAY_BROKERS" if name == "broker" else "TOLLWAY_API"
+    way = f"none is known: set {variable}, or start `tollway up` in this directory"
+    return Check(name=name, verdict="fail", detail=way)
+
+
+def _broker(brokers: str, *, clock: bool) -> list[Check]:
     partitions = known_partitions(brokers)
     if partitions is None:
         failed = f"{brokers} does not answer; is it running, and is TOLLWAY_BROKERS right?"
-        checks = [Check(name="broker", verdict="fail", detail=failed)]
-    else:
-        checks = [Check(name="broker", verdict="ok", detail=brokers)]
-        checks.append(_topics(brokers, partitions))
-        checks.append(_worker(brokers, partitions.get(USAGE.name, 0)))
-        if clock:
-            checks.append(_clock(brokers))
-    with Api(api) as client:
-        checks.extend(_api(client))
-    checks.append(_prices())
+        return [Check(name="broker", verdict="fail", detail=failed)]
+    checks = [Check(name="broker", verdict="ok", detail=brokers)]
+    checks.append(_topics(brokers, partitions))
+    checks.append(_worker(brokers, partitions.get(USAGE.name, 0)))
+    if clock:
+        checks.append(_clock(brokers))
     return checks
 
 
@@ -131,7 +144,8 @@ def _api(client: Api) -> list[Check]:
         failed = f"{client.address} does not answer; is it running, and is TOLLWAY_API right?"
         return [Check(name="api", verdict="fail", detail=failed)]
     if status != 200:
-        wrong = [each for each in ready.get("checks", {}).values() if each != "ok"]
+        checks = ready.get("checks", {}).values()
+        wrong = list(dict.fromkeys(each for each in checks if each != "ok"))
         return [
             Check(name="api", verdict="fail", detail="; ".join(wrong) or f"answers {status}"),
             _tables(client),

@@ -1,11 +1,13 @@
 """`tollway doctor`: is everything there, and if not, what to do."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from tollway.cli.commands.options import ApiOption, BrokersOption, JsonOption
 from tollway.cli.commands.show import echo_json
+from tollway.cli.failing import Failed
 from tollway.cli.where import api_address, broker_address
 
 __all__ = ["doctor"]
@@ -23,7 +25,12 @@ def doctor(
     """Check broker, topics, worker, api, tables, clock and prices; exits with 1 on a failure."""
     from tollway.cli.commands.checks import examine
 
-    checks = examine(broker_address(brokers), api_address(api), clock=clock)
+    known_api = _known(api_address, api)
+    # One of them is enough to begin with; without both the first says what to do.
+    known_brokers = (
+        broker_address(brokers) if known_api is None else _known(broker_address, brokers)
+    )
+    checks = examine(known_brokers, known_api, clock=clock)
     if json:
         echo_json({"checks": [check.document() for check in checks]})
     else:
@@ -31,3 +38,10 @@ def doctor(
             print(check.line())
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
+
+
+def _known(find: Callable[[str | None], str], option: str | None) -> str | None:
+    try:
+        return find(option)
+    except Failed:
+        return None

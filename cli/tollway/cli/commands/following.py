@@ -1,10 +1,18 @@
 """Reads topics from their ends on, without a group, and says each record in one line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from time import time
 
 import msgspec
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from tollway.cli.commands.show import subject_text
 from tollway.cli.failing import fail
@@ -32,17 +40,19 @@ class Followed:
     headers: Headers | None = None
 
 
-def follow(brokers: str, topics: Sequence[str]) -> Iterator[Followed]:
+def follow(brokers: str, topics: Sequence[str]) -> Generator[Followed]:
     """Every record from now on; ends when its reader does."""
     consumer = Consumer(
         {
             "bootstrap.servers": brokers,
             "group.id": "tollway-tail",
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
             "log_level": 0,
         }
     )
     try:
+        past = _Past(time())
         consumer.assign(_ends(consumer, brokers, topics))
         while True:
             message = consumer.poll(_POLL_SECONDS)
@@ -52,6 +62,10 @@ def follow(brokers: str, topics: Sequence[str]) -> Iterator[Followed]:
             if error is not None:
                 if error.code() == KafkaError._ALL_BROKERS_DOWN:
                     fail(f"the brokers at {brokers} are gone")
+                if error.code() == KafkaError._PARTITION_EOF:
+                    past.ends(message)
+                continue
+            if past.holds(message):
                 continue
             yield Followed(
                 topic=message.topic() or "",
@@ -62,6 +76,23 @@ def follow(brokers: str, topics: Sequence[str]) -> Iterator[Followed]:
             )
     finally:
         consumer.close()
+
+
+class _Past:
+    """What was in a partition before: the embedded broker tells too low an end (docs/kafka.md)."""
+
+    def __init__(self, now_s: float) -> None:
+        self._now_ms = int(now_s * 1000)
+        self._over: set[tuple[str | None, int | None]] = set()
+
+    def ends(self, message: Message) -> None:
+        """The end of a partition was reached: what follows is new, whatever its time says."""
+        self._over.add((message.topic(), message.partition()))
+
+    def holds(self, message: Message) -> bool:
+        if (message.topic(), message.partition()) in self._over:
+            return False
+        return message.timestamp()[1] < self._now_ms
 
 
 def _ends(consumer: Consumer, brokers: str, topics: Sequence[str]) -> list[TopicPartition]:

@@ -1,5 +1,6 @@
 """`tollway tail`: decisions, findings and usage as they happen: a line each, and no prompt text."""
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -35,6 +36,8 @@ def tail(
     topics = [USAGE.name] if Stream.USAGE in wanted else []
     if wanted & {Stream.DECISIONS, Stream.FINDINGS}:
         topics.append(CONTROL.name)
+    if sys.stderr.isatty():
+        typer.echo("from now on; Ctrl-C ends it", err=True)
     shown = 0
     for record in follow(broker_address(brokers), topics):
         line = line_of(record, wanted, workspace)
