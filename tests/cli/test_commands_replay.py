@@ -134,6 +134,10 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path) -> None:
     missing = tollway("replay", str(tmp_path / "none.jsonl"), "--brokers", "127.0.0.1:1")
     broken = tollway("replay", str(tmp_path / "broken.gz"), "--brokers", "127.0.0.1:1")
 
+    unknown = tollway("replay", str(tmp_path / "none.jsonl"))
+
+    # What a file lacks is told before it is asked where to send it.
+    assert "is not a file" in unknown.stderr
     assert (missing.exit_code, broken.exit_code) == (2, 1)
     assert "is not a file" in missing.stderr
     assert "cannot be read" in broken.stderr
@@ -173,6 +177,8 @@ def test_wait_says_what_arrived_what_was_refused_and_what_was_known(
         "broken_json": 1,
         "out_of_range": 1,
     }
+    assert report["workspaces"] == ["replay", "replayed"]
+    assert "\nworkspaces replay, replayed\n" in again.stdout
     assert "0 charged\n" in again.stdout
     assert "3 known already: not billed twice" in again.stdout
     spent = json.loads(up.tollway("spend", "-w", "replayed", "--json").stdout)["total"]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -151,6 +152,7 @@ def test_a_worker_that_is_killed_is_told_of_and_replaced(tmp_path: Path) -> None
         assert after["pids"]["sink"] == before["pids"]["sink"]
         assert after["pids"]["broker"] == before["pids"]["broker"]
         assert running.said().count("worker 0 died with signal 9") == 1
+        until(lambda: running.said().count("all is up again") == 1, "that all is up again")
 
 
 def test_a_child_that_dies_at_once_every_time_ends_up_with_its_log(tmp_path: Path) -> None:
@@ -228,6 +230,35 @@ def test_when_the_embedded_broker_dies_the_store_is_restored_before_all_starts_a
         assert "tollway.ledger" in topics.topics
 
 
+def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with up(tmp_path / "up", "--port", str(port)) as running:
+            assert running.process.wait(DEADLINE_S) == 1
+
+    assert running.said() == (
+        f"tollway up: port {port} is taken; name another --port, or none for a free one\n"
+    )
+
+
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_is_none_is_told(tmp_path: Path, port: str) -> None:
+    with up(tmp_path / "up", f"--port={port}") as running:
+        assert running.process.wait(DEADLINE_S) == 1
+
+    assert running.said().startswith(f"tollway up: --port {port} is no port")
+
+
+def test_a_directory_that_is_none_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "up").write_text("a file")
+    with up(tmp_path / "up") as running:
+        assert running.process.wait(DEADLINE_S) == 1
+
+    assert running.said() == (
+        f"tollway up: {tmp_path / 'up'} cannot hold the data: Not a directory; name another --dir\n"
+    )
+
+
 def test_a_restore_that_fails_ends_up_before_any_worker_starts(tmp_path: Path) -> None:
     with up(tmp_path / "up", "--broken", "restore") as running:
         code = running.process.wait(DEADLINE_S)
@@ -257,3 +288,4 @@ def test_brokers_that_do_not_answer_end_up_with_a_message(tmp_path: Path) -> Non
 
         assert code == 1
         assert "the brokers at 127.0.0.1:1 do not answer" in running.said()
+        assert "KafkaError{" not in running.said()

@@ -75,12 +75,13 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--brokers")
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--broken", default="")
     options = parser.parse_args()
-    options.directory.mkdir(parents=True, exist_ok=True)
     return run_up(
         options.directory,
+        port=options.port,
         brokers=options.brokers,
         workers=options.workers,
         commands=FakeCommands(options.directory, options.broken),

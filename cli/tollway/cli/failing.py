@@ -1,8 +1,11 @@
 """How a command fails: one line that names the way out, and an exit code."""
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["Failed", "fail", "missing_extra", "misuse"]
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaException
+
+__all__ = ["Failed", "fail", "in_words", "missing_extra", "misuse"]
 
 # By top-level module: what `pip install 'tollway[...]'` brings it.
 _EXTRAS = {
@@ -38,6 +41,12 @@ def fail(line: str) -> NoReturn:
 def misuse(line: str) -> NoReturn:
     """The command was not called as it must be: exit code 2."""
     raise Failed(line, exit_code=2)
+
+
+def in_words(error: "KafkaException") -> str:
+    """As text, the client's errors are code."""
+    words: str = error.args[0].str()
+    return words
 
 
 def missing_extra(error: ImportError) -> str | None:

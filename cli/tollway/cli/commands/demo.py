@@ -33,7 +33,11 @@ def demo(
     from tempfile import TemporaryDirectory
 
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "up.log").touch()
+        except OSError as error:
+            fail(f"{directory} cannot hold the data: {error.strerror}; name another --dir")
         _show(directory.resolve(), seconds, seed, keep=keep)
         return
     with TemporaryDirectory(prefix="tollway-demo-") as temporary:

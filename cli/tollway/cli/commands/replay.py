@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["replay"]
 
 
+NAMED_WORKSPACES = 5
+
+
 class Speed(StrEnum):
     REAL = "1x"
     MAX = "max"
@@ -48,8 +51,8 @@ def replay(
     from tollway.cli.replay.runs import Stamp
     from tollway.cli.replay.sending import send
 
-    where = broker_address(brokers)
     lines = _lines(files, in_real_time=speed is Speed.REAL)
+    where = broker_address(brokers)
     # Asked at the end, known before anything is sent.
     answers = api_address(api) if wait else None
     books = Books(where) if wait else None
@@ -62,7 +65,12 @@ def replay(
             rate=rate,
             progress=progress,
         )
-    report: Document = {"sent": sent.records, "failed": sent.failed, "seconds": sent.seconds}
+    report: Document = {
+        "sent": sent.records,
+        "failed": sent.failed,
+        "seconds": sent.seconds,
+        "workspaces": sorted({line.workspace for line in lines}),
+    }
     if books is not None:
         wait_until_stored(where, books, sent.spans, wait_seconds, _say)
         books.close()
@@ -124,7 +132,8 @@ def _text(report: Document) -> str:
     rate = report["sent"] / report["seconds"] if report["seconds"] else 0.0
     lines = [
         f"sent {count(report['sent'])} in {report['seconds']:.1f} s ({count(int(rate))}/s),"
-        f" {count(report['failed'])} failed"
+        f" {count(report['failed'])} failed",
+        *([_whose(report["workspaces"])] if report["workspaces"] else []),
     ]
     if "charged" in report:
         unpriced = f" ({count(report['unpriced'])} without a price)" if report["unpriced"] else ""
@@ -136,6 +145,14 @@ def _text(report: Document) -> str:
         if report["known"]:
             lines.append(f"{count(report['known'])} known already: not billed twice")
     return "\n".join(lines)
+
+
+def _whose(workspaces: list[str]) -> str:
+    """Whoever sets a budget next must know where."""
+    named = ", ".join(workspaces[:NAMED_WORKSPACES])
+    more = len(workspaces) - NAMED_WORKSPACES
+    rest = f" and {more} more (`tollway spend --by workspace`)" if more > 0 else ""
+    return f"workspace {named}{rest}" if len(workspaces) == 1 else f"workspaces {named}{rest}"
 
 
 def _say(line: str) -> None:

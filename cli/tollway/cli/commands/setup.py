@@ -6,7 +6,7 @@ import typer
 
 from tollway.cli.commands.options import BrokersOption
 from tollway.cli.commands.processes import ClickHouseOption
-from tollway.cli.failing import fail
+from tollway.cli.failing import fail, in_words
 from tollway.cli.where import broker_address, clickhouse_address
 from tollway.contract.topics import DEFAULT_PARTITIONS
 
@@ -37,7 +37,7 @@ def create(
     except WrongTopics as error:
         fail(str(error))
     except KafkaException as error:
-        fail(f"the brokers at {where} did not do it: {error}")
+        fail(f"the brokers at {where} did not do it: {in_words(error)}")
     for name in report.created:
         print(f"created {name}")
     for name in report.existing:

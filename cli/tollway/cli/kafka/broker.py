@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from tollway.cli.children import Child
 
-__all__ = ["Broker", "BrokerFailed", "free_port", "wait_until_serving"]
+__all__ = ["Broker", "BrokerFailed", "free_port", "is_taken", "wait_until_serving"]
 
 _LOWEST_PORT = 15_000
 _DEFAULT_EPHEMERAL_PORT = 32_768
@@ -40,6 +40,18 @@ class Broker(Protocol):
     def stop(self) -> None: ...
 
     def kill(self) -> None: ...
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on the port of 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a connection that has just ended is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tollway.api.kafka import KafkaSinkLag
-from tollway.cli.failing import fail
+from tollway.cli.failing import fail, in_words
 from tollway.cli.replay.sending import Span
 from tollway.contract.ledger_entries import PositionEntry
 from tollway.contract.topics import LEDGER
@@ -41,7 +41,7 @@ class Books:
                 [self._end(each) for each in known.topics[LEDGER.name].partitions]
             )
         except KafkaException as error:
-            fail(f"the brokers at {brokers} do not answer ({error})")
+            fail(f"the brokers at {brokers} do not answer ({in_words(error)})")
 
     def _end(self, partition: int) -> TopicPartition:
         at = TopicPartition(LEDGER.name, partition)

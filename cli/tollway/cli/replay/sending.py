@@ -6,7 +6,7 @@ from time import monotonic, sleep, time_ns
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from tollway.cli.failing import fail
+from tollway.cli.failing import fail, in_words
 from tollway.cli.replay.runs import Moved, Stamp
 from tollway.contract.topics import USAGE
 
@@ -41,7 +41,7 @@ class Sent:
         partition, offset = message.partition(), message.offset()
         if error is not None or partition is None or offset is None:
             self.failed += 1
-            self.first_failure = self.first_failure or str(error)
+            self.first_failure = self.first_failure or (error.str() if error else "no offset")
             return
         self.records += 1
         self.since_ms = min(self.since_ms, message.timestamp()[1])
@@ -96,7 +96,9 @@ def _require_topic(producer: Producer, brokers: str) -> None:
     try:
         topic = producer.list_topics(USAGE.name, timeout=10.0).topics[USAGE.name]
     except KafkaException as error:
-        fail(f"the brokers at {brokers} do not answer ({error}); is `tollway up` running?")
+        fail(
+            f"the brokers at {brokers} do not answer ({in_words(error)}); is `tollway up` running?"
+        )
     if topic.error is not None:
         fail(f"{USAGE.name} does not exist on {brokers}: `tollway topics create` makes it")
 
@@ -121,6 +123,6 @@ def _produce(producer: Producer, key: bytes, value: bytes, sent: Sent) -> None:
         except KafkaException as error:
             # Too large even for the topic: this one fails, the others go on.
             sent.failed += 1
-            sent.first_failure = sent.first_failure or str(error)
+            sent.first_failure = sent.first_failure or in_words(error)
         producer.poll(0)
         return

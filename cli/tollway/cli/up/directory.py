@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
-__all__ = ["AlreadyRunning", "Pids", "RunDirectory", "RunFile"]
+__all__ = ["AlreadyRunning", "Pids", "RunDirectory", "RunFile", "Unusable"]
 
 MAX_LOG_BYTES = 8 * 1024 * 1024
 
 
 class AlreadyRunning(RuntimeError):
     """Another `tollway up` has this directory."""
+
+
+class Unusable(RuntimeError):
+    """The directory cannot be made, or not be written to."""
 
 
 class Pids(TypedDict):
@@ -46,8 +50,13 @@ class RunDirectory:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Ours until the end of the block, or of the process, however that comes."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise Unusable(
+                f"{self.path} cannot hold the data: {error.strerror}; name another --dir"
+            ) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

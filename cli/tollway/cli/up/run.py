@@ -5,17 +5,20 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from tollway.cli.kafka.broker import BrokerFailed, free_port
+from tollway.cli.failing import in_words
+from tollway.cli.kafka.broker import BrokerFailed, free_port, is_taken
 from tollway.cli.kafka.embedded import EmbeddedBroker
 from tollway.cli.kafka.topics import WrongTopics
 from tollway.cli.signals import Signals
 from tollway.cli.up.commands import Commands, Place
-from tollway.cli.up.directory import AlreadyRunning, RunDirectory
+from tollway.cli.up.directory import AlreadyRunning, RunDirectory, Unusable
 from tollway.cli.up.member import GaveUp
 from tollway.cli.up.supervise import Ports, Supervisor
 from tollway.contract.topics import DEFAULT_PARTITIONS
 
 __all__ = ["run_up"]
+
+_LAST_PORT = 65_535
 
 
 def run_up(
@@ -35,6 +38,7 @@ def run_up(
     run_directory = RunDirectory(directory)
     try:
         with run_directory.locked(), Signals() as signals:
+            _require_free(port)
             broker = EmbeddedBroker(run_directory.logs) if brokers is None else None
             place = Place(
                 directory=run_directory.path,
@@ -49,14 +53,24 @@ def run_up(
             Supervisor(
                 run_directory, place, ports, broker, commands or Commands(), signals, _say
             ).run()
-    except (AlreadyRunning, BrokerFailed, GaveUp, WrongTopics) as error:
+    except (AlreadyRunning, BrokerFailed, GaveUp, Unusable, WrongTopics) as error:
         _complain(str(error))
         return 1
     except KafkaException as error:
-        _complain(f"the brokers at {brokers} do not answer as they should: {error}")
+        _complain(
+            f"the brokers at {brokers} do not answer as they should: {in_words(error)}; is"
+            " --brokers right, and does Kafka listen there?"
+        )
         return 1
     _say("stopped")
     return 0
+
+
+def _require_free(port: int) -> None:
+    if not 0 <= port <= _LAST_PORT:
+        raise GaveUp(f"--port {port} is no port: 1 to {_LAST_PORT}, or 0 for a free one")
+    if port and is_taken(port):
+        raise GaveUp(f"port {port} is taken; name another --port, or none for a free one")
 
 
 def _say(line: str) -> None:

@@ -57,6 +57,8 @@ class Supervisor:
         self._workers: list[Member] = []
         self._written: RunFile | None = None
         self._logs_limited_at = 0.0
+        # Something has died, and not all that runs is ready yet.
+        self._mending = False
 
     def run(self) -> None:
         """Until a stop is requested; `GaveUp` when there is no point in going on."""
@@ -65,10 +67,12 @@ class Supervisor:
             ready = self._until_ready()
             if ready:
                 self._keep_run_file()
+                self._mending = False
                 self._say(self._how_to_go_on())
             while not self._signals.stop_requested:
                 self._tick()
                 self._keep_run_file()
+                self._tell_when_mended()
         finally:
             self._stop()
 
@@ -149,6 +153,7 @@ class Supervisor:
         for member in self._members():
             line = member.mend(now)
             if line is not None:
+                self._mending = True
                 self._say(line)
         if now - self._logs_limited_at > _LOG_LIMIT_EVERY_S:
             self._logs_limited_at = now
@@ -159,6 +164,7 @@ class Supervisor:
         pause_s = self._broker_patience.death(now)
         if pause_s is None:
             raise GaveUp(f"the embedded broker died too often; see {self._directory.logs}")
+        self._mending = True
         self._say("the embedded broker died: starting it again, and everything that reads it")
         for member in self._workers:
             # Without its log there is nothing left that it could commit.
@@ -169,6 +175,11 @@ class Supervisor:
             self._keep_run_file()
         self._signals.wait(pause_s)
         self._bring_up()
+
+    def _tell_when_mended(self) -> None:
+        if self._mending and all(member.ready() for member in self._members()):
+            self._mending = False
+            self._say("all is up again")
 
     def _members(self) -> list[Member]:
         return [*([self._store] if self._store is not None else []), *self._workers]
