@@ -33,7 +33,13 @@ __all__ = [
 
 
 class PositionEntry(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type", tag="position"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    omit_defaults=True,
+    tag_field="type",
+    tag="position",
 ):
     """How far the books are: the last offsets applied, -1 for none. Key ``position``."""
 
@@ -44,6 +50,9 @@ class PositionEntry(
     log_time_ms: int
     # Counts since the beginning of the log, by name: events, duplicates, late, skewed, lost, ...
     counts: dict[str, int]
+    # By topic, the broker's id of it, where it tells one: made anew under its old name, a topic
+    # has another, and offsets mean other records.
+    logs: dict[str, str] = {}
 
 
 class SpendEntry(

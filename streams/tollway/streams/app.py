@@ -17,7 +17,7 @@ from faust.types import EventT, Message
 from tollway.contract.topics import COMMANDS, CONTROL, LEDGER, USAGE
 from tollway.streams import memory
 from tollway.streams.ending import EXIT_STOPPED, die
-from tollway.streams.kafka import partition_counts
+from tollway.streams.kafka import TopicIds, partition_counts
 from tollway.streams.metrics import Metrics
 from tollway.streams.pages import serve_pages
 from tollway.streams.settings import WorkerSettings
@@ -27,6 +27,9 @@ from tollway.streams.worker import Worker
 __all__ = ["WorkerApp", "run_worker"]
 
 CO_PARTITIONED = (USAGE.name, COMMANDS.name, CONTROL.name, LEDGER.name)
+# Those whose offsets stand in the books, and the books' own.
+LOGS = (USAGE.name, COMMANDS.name, LEDGER.name)
+LOGS_EVERY_S = 5.0
 # The loop is watched from a thread: whatever blocks it for so long will not let go.
 LOOP_STUCK_S = 60.0
 SWITCH_S = 0.001
@@ -48,7 +51,9 @@ class WorkerApp(faust.App):
 
     worker: Worker
 
-    def __init__(self, settings: WorkerSettings, partitions: int) -> None:
+    def __init__(
+        self, settings: WorkerSettings, partitions: int, topic_ids: TopicIds, logs: dict[str, str]
+    ) -> None:
         super().__init__(
             settings.group,
             broker=";".join(f"tollway://{broker}" for broker in settings.brokers.split(",")),
@@ -71,6 +76,7 @@ class WorkerApp(faust.App):
         )
         self._worker_settings = settings
         self._partition_count = partitions
+        self._topic_ids, self._logs = topic_ids, logs
         self.metrics = Metrics()
         usage: Any = self._usage
         self.agent(self.topic(USAGE.name, schema=ChunkSchema()))(usage)
@@ -83,13 +89,14 @@ class WorkerApp(faust.App):
         self.on_before_shutdown.connect(stopping)
 
     async def on_start(self) -> None:
-        self.worker = Worker(self._worker_settings, self._partition_count, self.metrics)
+        self.worker = Worker(self._worker_settings, self._partition_count, self._logs, self.metrics)
         assert isinstance(self.consumer, Consumer)
         self.consumer.fetcher = self.worker.fetcher
         self.consumer.on_wait_empty = self.worker.close_all
         self.add_future(_or_die(self.worker.keep_closing()))
         self.add_future(_or_die(self.worker.keep_obeying()))
         self.add_future(_or_die(self.worker.keep_beating()))
+        self.add_future(_or_die(self._watch_logs()))
         self.add_future(
             serve_pages(
                 self.worker,
@@ -121,6 +128,21 @@ class WorkerApp(faust.App):
     async def _stopping(self, sender: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- Faust's signal
         await self.worker.stop()
 
+    async def _watch_logs(self) -> None:
+        """Ends the process where a topic is made anew under it: offsets mean other records then.
+
+        Started again, it finds what that means for each partition.
+        """
+        while True:
+            await asyncio.sleep(LOGS_EVERY_S)
+            try:
+                now = await self.loop.run_in_executor(None, self._topic_ids.ask)
+            except ConnectionError:
+                continue
+            for topic, name in self._logs.items():
+                if now.get(topic, name) != name:
+                    die(f"{topic} was made anew: its id is {now[topic]}, not {name}")
+
     def _watch_loop(self) -> None:
         while True:
             time.sleep(LOOP_STUCK_S / 4)
@@ -148,24 +170,19 @@ def run_worker(settings: WorkerSettings) -> None:
     )
     for chatty in ("faust", "mode", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    topic_ids = TopicIds(settings, LOGS)
     try:
-        counts = partition_counts(settings, CO_PARTITIONED)
+        partitions = _partitions(settings)
+        logs = topic_ids.ask()
     except ConnectionError as why:
         die(str(why))
-    if 0 in counts.values() or len(set(counts.values())) != 1:
-        said = ", ".join(f"{name} {count}" for name, count in counts.items())
-        die(
-            f"these topics must exist with the same number of partitions, but have: {said}."
-            " Create them with `tollway topics create`",
-            EXIT_STOPPED,
-        )
     mode.loop.use("uvloop")
     # The threads that write books give the loop its turn back sooner than after the default 5 ms.
     sys.setswitchinterval(SWITCH_S)
     # The worker settles after each closing; in between there is little to find.
     gc.set_threshold(1_000_000, 20, 100)
     memory.keep_freed_memory()
-    app = WorkerApp(settings, counts[USAGE.name])
+    app = WorkerApp(settings, partitions, topic_ids, logs)
     try:
         faust.Worker(
             app, loglevel="WARN", logging_config=None, redirect_stdouts=False, quiet=True
@@ -175,3 +192,15 @@ def run_worker(settings: WorkerSettings) -> None:
             raise
         # Faust has told why: most often that there is no broker yet.
         die(f"Faust ended with {end.code}")
+
+
+def _partitions(settings: WorkerSettings) -> int:
+    counts = partition_counts(settings, CO_PARTITIONED)
+    if 0 in counts.values() or len(set(counts.values())) != 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        die(
+            f"these topics must exist with the same number of partitions, but have: {said}."
+            " Create them with `tollway topics create`",
+            EXIT_STOPPED,
+        )
+    return counts[USAGE.name]

@@ -7,23 +7,17 @@ from typing import Final, Protocol
 import msgspec
 
 from tollway.contract.control import Decision, Finding, Heartbeat, control_key
-from tollway.contract.ledger_entries import LedgerEntry
+from tollway.contract.ledger_entries import PositionEntry
 from tollway.contract.moments import format_ms
 from tollway.contract.topics import CHARGES, CONTROL, DEADLETTER, LEDGER, USAGE
 from tollway.domain.commanding import obey
 from tollway.domain.ledger import Ledger
-from tollway.domain.prices import Catalogue, PriceBook
-from tollway.domain.restoring import restore
-from tollway.streams.kafka import Chunk, CommandRecord, LogBounds, Outgoing
+from tollway.streams.continuing import LogLost
+from tollway.streams.kafka import Chunk, CommandRecord, Outgoing
 
-__all__ = ["Acknowledged", "Closing", "LogLost", "Owner", "Publisher", "recover"]
+__all__ = ["Acknowledged", "Closing", "Owner", "Publisher"]
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_entry: Final = msgspec.json.Decoder(LedgerEntry).decode
-
-
-class LogLost(RuntimeError):
-    """The log no longer has what the books have not seen, or it is another log."""
 
 
 class Acknowledged(Protocol):
@@ -52,7 +46,8 @@ class Owner:
     `seen_until` is the last record that whoever owned the partition before may have judged.
     Commands wait until it is applied again: judged with them, it would make other decisions than
     those that are published already. `torn` is what a closing that was cut off wrote over, as it
-    was before: the first closing writes it again.
+    was before: the first closing writes it again. `logs` are the ids of the topics that the
+    position counts in.
     """
 
     def __init__(
@@ -63,12 +58,14 @@ class Owner:
         *,
         seen_until: int,
         torn: dict[bytes, bytes | None],
+        logs: dict[str, str],
     ) -> None:
         self.partition = partition
         self.ledger = ledger
         self._control = control
         self._seen_until = seen_until
         self._torn = torn
+        self._logs = logs
         self._chunks: list[Acknowledged] = []
         # Whether anything was applied since the books were closed.
         self._touched = bool(torn)
@@ -151,6 +148,8 @@ class Owner:
         for torn_key, before in torn.items():
             yield Outgoing(LEDGER.name, partition, torn_key, before)
         for key, entry in self.ledger.close():
+            if isinstance(entry, PositionEntry):
+                entry = msgspec.structs.replace(entry, logs=self._logs)
             state = None if entry is None else _encode(entry)
             yield Outgoing(LEDGER.name, partition, key.encode(), state)
 
@@ -190,36 +189,3 @@ class Owner:
             issued_at=format_ms(now_ms),
         )
         self._control.publish(self.partition, control_key(beat), _encode(beat))
-
-
-def recover(
-    partition: int,
-    partitions: int,
-    catalogue: Catalogue,
-    newest: dict[bytes, bytes],
-    bounds: LogBounds,
-    *,
-    accept_loss: bool,
-) -> Ledger:
-    """The ledger that a partition's records say. Raises `LogLost` where the log cannot continue it.
-
-    `bounds` are those of the usage log, which the books continue.
-    """
-    ledger = Ledger(partition, partitions, PriceBook(catalogue))
-    restore(ledger, [(key.decode(), _decode_entry(value)) for key, value in newest.items()])
-    next_offset = ledger.usage_offset + 1
-    if bounds.end < next_offset:
-        raise LogLost(
-            f"partition {partition} of {USAGE.name} ends at offset {bounds.end}, but its books"
-            f" have seen {ledger.usage_offset}: this is another log than the books were kept of."
-            " Restore the topic, or delete all tollway.* topics and begin with empty tables"
-        )
-    if bounds.first > next_offset and accept_loss:
-        ledger.usage_offset = ledger.moment.offset = bounds.first - 1
-    elif bounds.first > next_offset:
-        raise LogLost(
-            f"partition {partition} of {USAGE.name} begins at offset {bounds.first}, but its books"
-            f" end at {ledger.usage_offset}: {bounds.first - next_offset} records are gone."
-            " Continue without them with `tollway worker --accept-loss`, or restore the topic"
-        )
-    return ledger

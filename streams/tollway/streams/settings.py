@@ -23,7 +23,5 @@ class WorkerSettings:
     stuck_after_s: float = 60.0
     # Unreadable records in a row after which the worker stops instead of draining the topic.
     poison_limit: int = 1000
-    # Continue although the log has lost records that the books have not seen.
-    accept_loss: bool = False
     data_dir: str = ".tollway/worker"
     kafka: dict[str, str] = field(default_factory=dict, repr=False)

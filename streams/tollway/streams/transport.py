@@ -36,6 +36,16 @@ class Consumer(driver.Consumer):
     # Set by the app: closes the books and acknowledges, before partitions are given away.
     on_wait_empty: Callable[[], Awaitable[None]]
 
+    async def perform_seek(self) -> None:
+        """Chunks begin where the books end, wherever the group's offsets stand.
+
+        Those can be ahead: of a log that was there before, or of books that were begun anew. Faust
+        drops what lies before them, without a word.
+        """
+        await super().perform_seek()
+        self._read_offset.clear()
+        self._committed_offset.clear()
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 

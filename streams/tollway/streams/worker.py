@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tollway.contract.moments import format_ms
 from tollway.domain.prices import Catalogue
 from tollway.streams import memory
+from tollway.streams.continuing import LogLost
 from tollway.streams.ending import EXIT_STOPPED, die
 from tollway.streams.kafka import (
     Books,
@@ -19,10 +20,10 @@ from tollway.streams.kafka import (
     ControlWriter,
     Fenced,
     read_ledger,
-    usage_bounds,
 )
 from tollway.streams.metrics import Metrics
-from tollway.streams.owner import Acknowledged, Closing, LogLost, Owner, recover
+from tollway.streams.owner import Acknowledged, Closing, Owner
+from tollway.streams.recovering import look, recover
 from tollway.streams.settings import WorkerSettings
 
 __all__ = ["Worker"]
@@ -47,11 +48,17 @@ class Owned:
 
 
 class Worker:
-    """Owns partitions of the usage topic. All methods run in one event loop."""
+    """Owns partitions of the usage topic. All methods run in one event loop.
 
-    def __init__(self, settings: WorkerSettings, partitions: int, metrics: Metrics) -> None:
+    `logs` are the ids of the topics that it reads and writes, as far as the broker gives any.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, partitions: int, logs: dict[str, str], metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._partitions = partitions
+        self._logs = logs
         self._metrics = metrics
         self._catalogue = Catalogue.bundled()
         self._owned: dict[int, Owned] = {}
@@ -102,19 +109,15 @@ class Worker:
         # Fencing comes first: from here on nobody else can write what is read next.
         books = Books(self._settings, partition)
         written = read_ledger(self._settings, partition)
-        bounds = usage_bounds(self._settings, partition)
-        ledger = recover(
-            partition,
-            self._partitions,
-            self._catalogue,
-            written.newest,
-            bounds,
-            accept_loss=self._settings.accept_loss,
-        )
+        found = look(self._settings, partition, written.newest, self._logs)
+        ledger = recover(partition, self._partitions, self._catalogue, written.newest, found)
         # Without books nobody has judged anything: what people have set comes first.
-        seen_until = bounds.last if written.newest else -1
+        seen_until = found.usage.last if written.newest else -1
         torn = {key: written.newest.get(key) for key in written.torn}
-        return books, Owner(partition, ledger, self._control, seen_until=seen_until, torn=torn)
+        owner = Owner(
+            partition, ledger, self._control, seen_until=seen_until, torn=torn, logs=self._logs
+        )
+        return books, owner
 
     async def disown(self) -> None:
         """Gives all partitions back: Faust's protocol is eager. Their books have been closed."""

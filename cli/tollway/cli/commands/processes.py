@@ -44,9 +44,6 @@ def worker(
     data_dir: Annotated[Path, typer.Option(help="For files that can be lost.")] = Path(
         ".tollway/worker"
     ),
-    accept_loss: Annotated[
-        bool, typer.Option(help="Go on although the log lost events that were never booked.")
-    ] = False,
 ) -> None:
     """Price, attribute and judge what the agents send."""
     import dataclasses
@@ -59,7 +56,6 @@ def worker(
         web_host=host,
         web_port=health_port,
         data_dir=str(data_dir),
-        accept_loss=accept_loss,
     )
     if embedded:
         # A group's join on the embedded broker takes half a session.

@@ -113,6 +113,8 @@ def next_generation(before: PositionEntry, last_command: int) -> PositionEntry:
         generation=before.generation + 1,
         usage_offset=-1,
         commands_offset=min(before.commands_offset, last_command),
+        # Of topics that are gone.
+        logs={},
     )
 
 

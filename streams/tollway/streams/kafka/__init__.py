@@ -1,11 +1,20 @@
 """The worker's home of confluent-kafka: chunks, commands, the ledger's records, what it writes."""
 
+from tollway.streams.kafka.asking import TopicIds, group_offset
 from tollway.streams.kafka.commands import CommandReader, CommandRecord
 from tollway.streams.kafka.fetching import Chunk, ChunkFetcher
-from tollway.streams.kafka.reading import LogBounds, partition_counts, read_ledger, usage_bounds
+from tollway.streams.kafka.reading import (
+    POSITION_KEY,
+    LogBounds,
+    Written,
+    log_bounds,
+    partition_counts,
+    read_ledger,
+)
 from tollway.streams.kafka.writing import Books, ControlWriter, Fenced, Outgoing
 
 __all__ = [
+    "POSITION_KEY",
     "Books",
     "Chunk",
     "ChunkFetcher",
@@ -15,7 +24,10 @@ __all__ = [
     "Fenced",
     "LogBounds",
     "Outgoing",
+    "TopicIds",
+    "Written",
+    "group_offset",
+    "log_bounds",
     "partition_counts",
     "read_ledger",
-    "usage_bounds",
 ]

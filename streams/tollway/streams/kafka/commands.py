@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, Message, TopicPartition
 
 from tollway.contract.topics import COMMANDS
-from tollway.streams.kafka.options import POLL_S
+from tollway.streams.kafka.options import POLL_S, Option
 from tollway.streams.kafka.reading import reader
 from tollway.streams.settings import WorkerSettings
 
@@ -35,7 +35,9 @@ class CommandReader:
         on_command: Callable[[CommandRecord], None],
         on_failure: Callable[[str], None],
     ) -> None:
-        self._consumer = reader(settings, {"fetch.wait.max.ms": 500})
+        # Where the log does not have what comes next it is another one, or has lost it.
+        extra: dict[str, Option] = {"fetch.wait.max.ms": 500, "auto.offset.reset": "error"}
+        self._consumer = reader(settings, extra)
         self._on_command = on_command
         self._on_failure = on_failure
         self._wanted: dict[int, int] = {}

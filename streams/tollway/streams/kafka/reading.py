@@ -1,4 +1,4 @@
-"""Reads the ledger back, and the bounds of the log that it continues."""
+"""Reads the ledger back, and the bounds of the logs that it continues."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,18 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from tollway.contract.topics import LEDGER, USAGE
+from tollway.contract.topics import LEDGER
 from tollway.streams.kafka.options import BROKER_S, POLL_S, Option, common
 from tollway.streams.settings import WorkerSettings
 
 __all__ = [
+    "POSITION_KEY",
     "LogBounds",
     "Written",
+    "log_bounds",
     "partition_counts",
     "read_ledger",
     "reader",
-    "usage_bounds",
 ]
 
 _BATCH = 5000
@@ -77,14 +78,14 @@ class LogBounds:
     last: int
 
 
-def usage_bounds(settings: WorkerSettings, partition: int) -> LogBounds:
-    """As `ChunkFetcher` reads the log: what is not committed counts too.
+def log_bounds(settings: WorkerSettings, topic: str, partition: int) -> LogBounds:
+    """As `ChunkFetcher` reads a log: what is not committed counts too.
 
     The end is where a fetch ends: an open transaction of another partition's books hides what
     follows it from those who ask for what is committed, and the embedded broker names too low an
     end.
     """
-    place = TopicPartition(USAGE.name, partition)
+    place = TopicPartition(topic, partition)
     extra: dict[str, Option] = {
         "isolation.level": "read_uncommitted",
         "enable.partition.eof": True,
@@ -95,17 +96,17 @@ def usage_bounds(settings: WorkerSettings, partition: int) -> LogBounds:
         at = end
         while True:
             at = max(first, at - 1 if at == end else at - 2 * (end - at))
-            last, end = _last_from(consumer, partition, at)
+            last, end = _last_from(consumer, TopicPartition(topic, partition, at))
             if last >= 0 or at == first:
                 return LogBounds(first, end, last)
     finally:
         consumer.close()
 
 
-def _last_from(consumer: Consumer, partition: int, at: int) -> tuple[int, int]:
-    """The last record from `at` on, -1 for none, and the end."""
+def _last_from(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The last record from there on, -1 for none, and the end."""
     last = -1
-    consumer.assign([TopicPartition(USAGE.name, partition, at)])
+    consumer.assign([place])
     while True:
         for message in consumer.consume(_BATCH, POLL_S):
             error, offset = message.error(), message.offset()
