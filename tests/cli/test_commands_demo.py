@@ -7,10 +7,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from typer.testing import CliRunner
 
 from tollway.cli.demo.agents import CAST, MAX_CALLS, Role, run_of
 from tollway.cli.demo.profiles import draw, profiles
 from tollway.cli.demo.stage import BUDGETS
+from tollway.cli.main import app
 from tollway.contract.money import parse_usd
 from tollway.contract.usage import UsageEvent
 
@@ -69,6 +71,15 @@ def test_the_run_budget_is_above_what_healthy_recorded_runs_cost() -> None:
     healthy = [each for each in FITTED.values() if each.behaviour == "healthy"]
 
     assert all(parse_usd(cost) < limit for each in healthy for cost in each.usd_per_run)
+
+
+def test_a_demo_in_the_data_of_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".tollway").mkdir()
+
+    refused = CliRunner().invoke(app, ["demo", "--dir", str(tmp_path)])
+
+    assert refused.exit_code == 1
+    assert "holds the data of an earlier demo; name another --dir" in refused.stderr
 
 
 DEMO = (sys.executable, "-m", "tollway.cli.main", "demo")

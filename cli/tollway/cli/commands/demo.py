@@ -12,6 +12,7 @@ from tollway.cli.failing import fail
 
 if TYPE_CHECKING:
     from tollway.cli.demo.playing import Played, Stopped
+    from tollway.cli.demo.stage import Stage
 
 __all__ = ["demo"]
 
@@ -33,44 +34,67 @@ def demo(
     from tempfile import TemporaryDirectory
 
     if directory is not None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / "up.log").touch()
-        except OSError as error:
-            fail(f"{directory} cannot hold the data: {error.strerror}; name another --dir")
+        _require_new(directory)
         _show(directory.resolve(), seconds, seed, keep=keep)
         return
     with TemporaryDirectory(prefix="tollway-demo-") as temporary:
         _show(Path(temporary), seconds, seed, keep=keep)
 
 
+def _require_new(directory: Path) -> None:
+    # Its agents' runs have the same names each time: what was blocked then would be blocked now.
+    if (directory / ".tollway").exists():
+        fail(f"{directory} holds the data of an earlier demo; name another --dir, or remove it")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "up.log").touch()
+    except OSError as error:
+        fail(f"{directory} cannot hold the data: {error.strerror}; name another --dir")
+
+
 def _show(directory: Path, seconds: float, seed: int, *, keep: bool) -> None:
+    from tollway.cli.demo.stage import stage, wait_until_stored
+
+    typer.echo("starting a broker, a worker, the sinks and the api ...")
+    try:
+        with stage(directory) as running, Api(running.api) as client:
+            played = _play(running, client, seconds, seed)
+            spend, audit = wait_until_stored(client, played.events)
+            typer.echo(f"\n{played.events} events of {played.runs} runs:\n")
+            typer.echo(spend_table(["agent", "model", "connection"], spend))
+            typer.echo(f"\n{_told(played)}\n")
+            typer.echo(_balance(audit))
+            if keep:
+                _stay(running.api)
+    except KeyboardInterrupt:
+        typer.echo("stopped")
+        raise
+    _judge(played, spend, audit)
+
+
+def _play(running: "Stage", client: Api, seconds: float, seed: int) -> "Played":
     import warnings
 
     from tollway import meter
     from tollway.cli.demo.playing import play
-    from tollway.cli.demo.stage import START_SECONDS, WORKSPACE, set_up, stage, wait_until_stored
+    from tollway.cli.demo.stage import START_SECONDS, WORKSPACE, set_up
 
     # They are counted; on a terminal of the demo each would be a line.
     warnings.simplefilter("ignore", meter.SpendWarning)
-    typer.echo("starting a broker, a worker, the sinks and the api ...")
-    with stage(directory) as running, Api(running.api) as client:
-        set_up(client)
-        meter.init(brokers=running.brokers, workspace=WORKSPACE, on_stale="open")
+    set_up(client)
+    meter.init(brokers=running.brokers, workspace=WORKSPACE, on_stale="open")
+    try:
         if not meter.ready(START_SECONDS):
             fail(f"what is blocked could not be read from {running.brokers}")
         _introduce(seconds)
         played = play(seconds, seed, typer.echo)
         meter.flush(START_SECONDS)
+    except KeyboardInterrupt:
+        typer.echo("stopping ...")
+        raise
+    finally:
         _stop_metering()
-        spend, audit = wait_until_stored(client, played.events)
-        typer.echo(f"\n{played.events} events of {played.runs} runs:\n")
-        typer.echo(spend_table(["agent", "model", "connection"], spend))
-        typer.echo(f"\n{_told(played)}\n")
-        typer.echo(_balance(audit))
-        if keep:
-            _stay(running.api)
-    _judge(played, spend, audit)
+    return played
 
 
 def _balance(audit: Document) -> str:
