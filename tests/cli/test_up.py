@@ -230,6 +230,21 @@ def test_when_the_embedded_broker_dies_the_store_is_restored_before_all_starts_a
         assert "tollway.ledger" in topics.topics
 
 
+def test_up_is_not_ready_while_a_partition_has_no_worker(tmp_path: Path) -> None:
+    with up(tmp_path / "up", "--broken", "partition") as running:
+
+        def asked_thrice() -> bool:
+            return (running.directory / "diary").exists() and running.diary().count(
+                ("worker", "asked")
+            ) > 3
+
+        until(asked_thrice, "questions whether the worker is ready")
+        assert running.run() is None
+
+        (running.directory / "handed-out").touch()
+        running.until_ready()
+
+
 def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

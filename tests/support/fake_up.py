@@ -11,10 +11,12 @@ from pathlib import Path
 from tollway.cli.up import run_up
 from tollway.cli.up.commands import Commands, Place
 
-# Answers /readyz, and writes down when it starts and stops, and with what arguments.
+# Answers /readyz, and writes down when it starts and stops, and with what arguments. A worker says
+# that it owns all partitions; with one that is not handed out, all but that until a file is there.
 _CHILD = """
 import http.server, json, signal, sys, threading
-name, port, diary, *rest = sys.argv[1:]
+import pathlib
+name, port, diary, partitions, withheld, *rest = sys.argv[1:]
 
 def note(what):
     with open(diary, "a") as lines:
@@ -22,8 +24,13 @@ def note(what):
 
 class Ready(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        owned = {str(number): {"ready": True} for number in range(int(partitions))}
+        if withheld and not pathlib.Path(withheld).exists():
+            owned.popitem()
+            note("asked")
         self.send_response(200 if self.path == "/readyz" else 404)
         self.end_headers()
+        self.wfile.write(json.dumps({"ready": True, "partitions": owned}).encode())
 
     def log_message(self, *_):
         pass
@@ -65,8 +72,11 @@ class FakeCommands(Commands):
             return [sys.executable, "-c", "import sys; print('two writers'); sys.exit(78)"]
         if self._broken == name:
             return [sys.executable, "-c", "raise SystemExit('no such setting')"]
+        late = name == "worker" and self._broken == "partition"
+        withheld = str(self._directory / "handed-out") if late else ""
         return [
             *[sys.executable, "-c", _CHILD, name, str(port), str(self._directory / "diary")],
+            *[str(place.partitions), withheld],
             *[f"embedded={place.embedded}", f"life={life}"],
         ]
 

@@ -3,6 +3,8 @@
 import http.client
 from collections import deque
 
+import msgspec
+
 from tollway.cli.children import Child
 
 __all__ = ["GaveUp", "Member", "Patience"]
@@ -18,6 +20,19 @@ _READY_TIMEOUT_S = 1.0
 
 class GaveUp(RuntimeError):
     """`up` cannot go on; the message says why, for people."""
+
+
+class _Owned(msgspec.Struct):
+    ready: bool = False
+
+
+class _Page(msgspec.Struct):
+    """What a worker's page tells besides that it is ready."""
+
+    partitions: dict[int, _Owned] = {}
+
+
+_page = msgspec.json.Decoder(_Page, strict=False)
 
 
 class Patience:
@@ -76,14 +91,33 @@ class Member:
         )
 
     def ready(self) -> bool:
+        return self._page() is not None
+
+    def partitions(self) -> set[int]:
+        """Those that a worker says it owns, and has recovered.
+
+        Before it is given any it is ready as well: there may be more workers than partitions.
+        """
+        page = self._page()
+        try:
+            owned = _page.decode(page or b"{}").partitions
+        except msgspec.DecodeError:
+            return set()
+        return {partition for partition, each in owned.items() if each.ready}
+
+    def _page(self) -> bytes | None:
+        """None while it is not ready."""
         if not self.child.running:
-            return False
+            return None
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_READY_TIMEOUT_S)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            answer = connection.getresponse()
+            page = answer.read()
         except (OSError, http.client.HTTPException):
-            return False
+            return None
+        else:
+            return page if answer.status == http.HTTPStatus.OK else None
         finally:
             connection.close()
 

@@ -133,7 +133,7 @@ class Supervisor:
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._signals.stop_requested:
             self._tick()
-            waiting = next((member for member in self._members() if not member.ready()), None)
+            waiting = self._waited_for()
             if waiting is None:
                 return True
             if time.monotonic() > deadline:
@@ -177,9 +177,19 @@ class Supervisor:
         self._bring_up()
 
     def _tell_when_mended(self) -> None:
-        if self._mending and all(member.ready() for member in self._members()):
+        if self._mending and self._waited_for() is None:
             self._mending = False
             self._say("all is up again")
+
+    def _waited_for(self) -> Member | None:
+        """Who is not ready yet. None is one while a partition is nobody's: what is sent there
+        would be judged by no one. On brokers of others it may be another worker's.
+        """
+        waiting = next((member for member in self._members() if not member.ready()), None)
+        if waiting is not None or self._broker is None:
+            return waiting
+        owned = set[int]().union(*(worker.partitions() for worker in self._workers))
+        return None if len(owned) == self._place.partitions else self._workers[0]
 
     def _members(self) -> list[Member]:
         return [*([self._store] if self._store is not None else []), *self._workers]
