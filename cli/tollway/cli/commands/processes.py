@@ -15,6 +15,9 @@ ClickHouseOption = Annotated[
     str | None,
     typer.Option("--clickhouse", help="http://host:8123 or chdb:///path.", show_default=False),
 ]
+HealthPortOption = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port of /healthz, /readyz, /metrics.")
+]
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -38,7 +41,7 @@ def up(
 
 def worker(
     brokers: BrokersOption = None,
-    health_port: Annotated[int, typer.Option(help="Port of /healthz, /readyz, /metrics.")] = 6066,
+    health_port: HealthPortOption = 6066,
     host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
     embedded: Annotated[bool, typer.Option(help="The broker is `tollway up`'s own.")] = False,
     data_dir: Annotated[Path, typer.Option(help="For files that can be lost.")] = Path(
@@ -66,7 +69,7 @@ def worker(
 def sink(
     brokers: BrokersOption = None,
     clickhouse: ClickHouseOption = None,
-    health_port: Annotated[int, typer.Option(help="Port of /healthz, /readyz, /metrics.")] = 6067,
+    health_port: HealthPortOption = 6067,
     host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
     migrate: Annotated[bool, typer.Option(help="Bring the tables up to date first.")] = False,
 ) -> None:
@@ -91,7 +94,7 @@ def api(
     host: Annotated[str, typer.Option(help="There are no keys yet: stay on loopback.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option()] = 8788,
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8788,
 ) -> None:
     """Answer over HTTP: spend, decisions, budgets, the audit."""
     import logging
