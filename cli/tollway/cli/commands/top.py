@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Rates", "spend_screen", "top"]
 
 MAX_ROWS = 30
+# Columns of a terminal; on a narrower one the tokens leave their room to the names.
+WIDE = 80
 
 
 def top(
@@ -46,7 +48,8 @@ def top(
         with Live(screen=True, auto_refresh=False) as live:
             while True:
                 spend, blocks = _ask(client, by, since, where)
-                live.update(spend_screen(names, spend, blocks, rates), refresh=True)
+                wide = live.console.width >= WIDE
+                live.update(spend_screen(names, spend, blocks, rates, wide=wide), refresh=True)
                 sleep(every)
 
 
@@ -77,7 +80,7 @@ class Rates:
 
 
 def spend_screen(
-    names: list[str], spend: Document, blocks: Document, rates: Rates
+    names: list[str], spend: Document, blocks: Document, rates: Rates, *, wide: bool
 ) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
@@ -88,14 +91,17 @@ def spend_screen(
     costs = amounts([row["cost"] for row in rows.values()])
     grown = amounts([format_usd(per_minute.get(name, 0)) for name in rows])
     (total,) = amounts([spend["total"]["cost"]])
-    table = Table(title=f"{total} as of {short_time(spend['as_of'])}", title_justify="left")
+    title = f"{total} as of {short_time(spend['as_of'])}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in names:
-        table.add_column(column, overflow="ellipsis")
-    for column in ("cost", "a minute", "events", "input", "output"):
-        # On a narrow terminal it is the names that are cut: half a number is a wrong one.
+        table.add_column(column)
+    tokens = ("input", "output") if wide else ()
+    for column in ("cost", "a minute", "events", *tokens):
+        # It is the names that are cut: half a number is a wrong one.
         table.add_column(column, justify="right", no_wrap=True)
     for (name, row), cost, rate in zip(rows.items(), costs, grown, strict=True):
-        counts = [count(row[each]) for each in ("events", "input_tokens", "output_tokens")]
-        table.add_row(*(Text(part) for part in (*name, cost, rate, *counts)))
+        counts = [count(row[each]) for each in ("events", *(f"{each}_tokens" for each in tokens))]
+        cut = [Text(part, no_wrap=True, overflow="ellipsis") for part in name]
+        table.add_row(*cut, cost, rate, *counts)
     standing = decisions_table(blocks["rows"]) if blocks["rows"] else "nothing is blocked"
     return Group(table, Text(standing))
