@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -245,35 +244,6 @@ def test_up_is_not_ready_while_a_partition_has_no_worker(tmp_path: Path) -> None
         running.until_ready()
 
 
-def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        with up(tmp_path / "up", "--port", str(port)) as running:
-            assert running.process.wait(DEADLINE_S) == 1
-
-    assert running.said() == (
-        f"tollway up: port {port} is taken; name another --port, or none for a free one\n"
-    )
-
-
-@pytest.mark.parametrize("port", ["99999", "-1"])
-def test_a_port_that_is_none_is_told(tmp_path: Path, port: str) -> None:
-    with up(tmp_path / "up", f"--port={port}") as running:
-        assert running.process.wait(DEADLINE_S) == 1
-
-    assert running.said().startswith(f"tollway up: --port {port} is no port")
-
-
-def test_a_directory_that_is_none_is_told_in_a_line(tmp_path: Path) -> None:
-    (tmp_path / "up").write_text("a file")
-    with up(tmp_path / "up") as running:
-        assert running.process.wait(DEADLINE_S) == 1
-
-    assert running.said() == (
-        f"tollway up: {tmp_path / 'up'} cannot hold the data: Not a directory; name another --dir\n"
-    )
-
-
 def test_a_restore_that_fails_ends_up_before_any_worker_starts(tmp_path: Path) -> None:
     with up(tmp_path / "up", "--broken", "restore") as running:
         code = running.process.wait(DEADLINE_S)
@@ -295,12 +265,3 @@ def test_up_on_brokers_of_others_starts_none_and_keeps_no_raw_records(
         assert '["embedded=False", "life=None"]' in (running.directory / "diary").read_text()
         assert running.end(signal.SIGTERM) == 0
         assert broker.pid is not None
-
-
-def test_brokers_that_do_not_answer_end_up_with_a_message(tmp_path: Path) -> None:
-    with up(tmp_path / "up", "--brokers", "127.0.0.1:1") as running:
-        code = running.process.wait(DEADLINE_S)
-
-        assert code == 1
-        assert "the brokers at 127.0.0.1:1 do not answer" in running.said()
-        assert "KafkaError{" not in running.said()

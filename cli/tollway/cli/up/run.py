@@ -57,13 +57,15 @@ def run_up(
         _complain(str(error))
         return 1
     except KafkaException as error:
-        _complain(
-            f"the brokers at {brokers} do not answer as they should: {in_words(error)}; is"
-            " --brokers right, and does Kafka listen there?"
-        )
+        _complain(_unanswered(brokers, error))
         return 1
     _say("stopped")
     return 0
+
+
+def _unanswered(brokers: str | None, error: KafkaException) -> str:
+    way = "is --brokers right, and does Kafka listen there?"
+    return f"the brokers at {brokers} do not answer as they should: {in_words(error)}; {way}"
 
 
 def _require_free(port: int) -> None:
