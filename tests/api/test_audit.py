@@ -21,6 +21,26 @@ def test_books_that_agree_are_balanced(api: TestClient, tables: Client) -> None:
     assert answer["checked"] == {"hours": 1, "accounts": 0, "charges": "1.250000000001"}
 
 
+def test_what_was_lost_before_it_was_booked_is_told_of_books_that_balance(
+    api: TestClient, tables: Client
+) -> None:
+    lost = {"reason": "lost", "partition": 3, "offset": 50, "detail": "70 records are gone"}
+    stored(tables, "deadletters", {}, lost)
+
+    answer = api.get("/v1/audit").json()
+
+    assert answer["balanced"] is True
+    assert answer["lost"] == [
+        {
+            "topic": "tollway.usage",
+            "partition": 3,
+            "offset": 50,
+            "detail": "70 records are gone",
+            "time": "2026-03-10T12:00:00.000Z",
+        }
+    ]
+
+
 def test_the_smallest_difference_is_named_with_its_hour(api: TestClient, tables: Client) -> None:
     stored(tables, "charges", {"cost": "1.000000000001"})
     stored(tables, "spend", {"cost": "1"})

@@ -156,6 +156,17 @@ def test_an_audit_that_balances_exits_with_0(tables: Client) -> None:
     assert result.stdout == "balanced: 1 hours and 0 accounts, charges of $1.000000000000\n"
 
 
+def test_an_audit_tells_what_was_lost_before_it_was_booked(tables: Client) -> None:
+    stored(tables, "deadletters", {"reason": "lost", "detail": "70 records are gone"})
+
+    result = tollway("audit")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1] == (
+        "lost before it was booked, accepted 2026-03-10 12:00:00Z: partition 0: 70 records are gone"
+    )
+
+
 def test_an_audit_that_does_not_exits_with_1_and_the_difference(
     tables: Client, lag: FixedLag
 ) -> None:

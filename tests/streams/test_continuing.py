@@ -1,12 +1,22 @@
 """Whether logs continue books: what is gone is told, and never more than that."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway.contract.ledger_entries import PositionEntry
 from tollway.contract.topics import COMMANDS, LEDGER, USAGE, Topic
-from tollway.streams.continuing import Found, Gap, LogLost, are_books_gone, check, gaps
+from tollway.streams.continuing import (
+    Found,
+    Gap,
+    LogLost,
+    are_books_gone,
+    check,
+    gaps,
+    position_without,
+)
 from tollway.streams.kafka import LogBounds
 
 IDS = {USAGE.name: "usage-1", COMMANDS.name: "commands-1", LEDGER.name: "ledger-1"}
@@ -104,16 +114,21 @@ def test_a_topic_made_anew_of_which_the_books_have_seen_nothing_is_read_from_its
     assert gaps(found(position(usage=-1), usage=(0, 5), anew=USAGE)) == []
 
 
-def test_without_ids_a_log_that_ends_too_early_is_another_one() -> None:
-    lost = found(position(logs={}), usage=(0, 30), commands=(0, 2))
+@pytest.mark.parametrize("logs", [IDS, {}])
+def test_a_log_that_ends_before_the_books_is_read_again(logs: dict[str, str]) -> None:
+    lost = found(position(logs=logs), usage=(0, 30), commands=(0, 2))
 
     assert where(lost) == [(USAGE.name, 49, 0), (COMMANDS.name, 2, 0)]
-    assert "this is another log than the books were kept of" in gaps(lost)[0].said
+    assert gaps(lost)[0].said == (
+        "tollway.usage ends at offset 30, but the books have seen 49: it was cut off or is another"
+        " log, and what it held after 49 is gone"
+    )
 
 
-def test_the_same_log_whose_end_was_cut_off_goes_on_at_its_new_end() -> None:
-    """What stands before it is booked: reading it again would be counting it again."""
-    assert where(found(position(), usage=(0, 30))) == [(USAGE.name, 49, 30)]
+def test_it_is_read_again_only_as_far_back_as_the_books_know_what_they_hold() -> None:
+    copied = replace(found(position(), usage=(10, 80), anew=USAGE), known_from=45)
+
+    assert where(copied) == [(USAGE.name, 49, 45)]
 
 
 def test_books_that_are_gone_are_missed_where_the_group_has_read() -> None:
@@ -129,7 +144,7 @@ def test_books_that_are_gone_obey_all_commands_again_and_no_usage_twice() -> Non
     lost = found(position(), usage=(60, 90), commands=(1, 9), anew=LEDGER)
 
     assert are_books_gone(lost)
-    assert where(lost) == [(LEDGER.name, 49, 50), (USAGE.name, 49, 60), (COMMANDS.name, -1, 1)]
+    assert where(lost) == [(LEDGER.name, -1, 0), (USAGE.name, 49, 60), (COMMANDS.name, -1, 1)]
 
 
 def test_the_worker_is_told_all_of_it_and_the_way_out() -> None:
@@ -143,3 +158,36 @@ def test_the_worker_is_told_all_of_it_and_the_way_out() -> None:
         " skipped unasked: `tollway rebuild` shows what is lost, and lets the books go on without"
         " it"
     )
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> Found:
+    """Whatever a broker may have, topics made anew among it."""
+    first, length = st.integers(0, 20), st.integers(0, 20)
+    bounds = [(begin, begin + draw(length)) for begin in (draw(first), draw(first))]
+    last = st.integers(-1, 30)
+    held = draw(st.none() | st.builds(position, last, last, st.sampled_from([IDS, {}])))
+    anew = draw(st.sampled_from([None, USAGE, COMMANDS, LEDGER]))
+    return replace(
+        found(held, usage=bounds[0], commands=bounds[1], group=draw(st.integers(0, 30)), anew=anew),
+        known_from=draw(st.integers(0, bounds[0][1])),
+    )
+
+
+@given(anything())
+def test_what_is_accepted_lets_the_books_go_on(lost: Found) -> None:
+    after = position_without(lost, 4, 0)
+
+    assert gaps(replace(lost, position=after, booked=after.usage_offset)) == []
+    assert after.generation == 5
+
+
+@given(anything())
+def test_nothing_is_left_out_but_what_is_gone_and_nothing_of_the_same_log_read_again(
+    lost: Found,
+) -> None:
+    for gap in gaps(lost):
+        if gap.topic == USAGE.name:
+            assert gap.next <= max(lost.usage.first, lost.known_from)
+        if gap.said.endswith("records are gone"):
+            assert gap.next > gap.last

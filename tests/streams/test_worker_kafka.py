@@ -8,11 +8,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tollway.cli.kafka.broker import Broker
 from tollway.cli.kafka.topics import create_topics
 from tollway.contract.moments import format_ms
-from tollway.contract.topics import partition_of
+from tollway.contract.topics import USAGE, partition_of
 from worker_child import PARTITIONS, WorkerChild, charges, dead_letters, send, until
 
 WORKSPACE = next(f"acme-{n}" for n in count() if partition_of(f"acme-{n}", PARTITIONS) == 0)
@@ -86,6 +87,26 @@ def test_a_record_in_another_workspaces_partition_is_sent_on_and_charged_once(
 
     found = charges(fresh_broker.bootstrap, {"astray"})
     assert [(one.workspace, one.partition) for one in found] == [(ELSEWHERE, 1)]
+
+
+def test_the_books_say_where_to_go_on_wherever_the_groups_offsets_stand(
+    started: WorkerChild, fresh_broker: Broker
+) -> None:
+    if fresh_broker.kind.startswith("embedded"):
+        pytest.skip("the embedded broker takes a group's offsets from its members alone")
+    where = fresh_broker.bootstrap
+    send(where, [event("before")])
+    charges(where, {"before"})
+    started.child.signal(signal.SIGTERM)
+    assert started.exit_code() == 0
+    group = Consumer({"bootstrap.servers": where, "group.id": "tollway-worker"})
+    group.commit(offsets=[TopicPartition(USAGE.name, 0, 1_000_000)], asynchronous=False)
+    group.close()
+
+    started.start()
+    send(where, [event("after")])
+
+    assert [charge.id for charge in charges(where, {"after"})] == ["after"]
 
 
 def test_nothing_but_poison_stops_the_worker_and_stays_in_the_topic(

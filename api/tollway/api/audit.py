@@ -13,6 +13,7 @@ from tollway.contract.money import format_usd
 __all__ = ["audit_routes"]
 
 MAX_DIFFERENCES = 1000
+MAX_LOST = 100
 
 _HOURS = "SELECT * FROM audit_hours{where} ORDER BY workspace, hour LIMIT {{row_limit:UInt32}}"
 _ACCOUNTS = (
@@ -23,6 +24,10 @@ _CHECKED = (
     "SELECT (SELECT count() FROM audit_hours{where}) AS hours,"
     " (SELECT count() FROM audit_accounts{where}) AS accounts,"
     " (SELECT sum(charges) FROM audit_hours{where}) AS charges"
+)
+_LOST = (
+    "SELECT topic, partition, offset, detail, time FROM deadletters FINAL WHERE reason = 'lost'"
+    " ORDER BY time DESC, topic, partition LIMIT {row_limit:UInt32}"
 )
 
 
@@ -36,6 +41,7 @@ def audit_routes(parts: Parts) -> APIRouter:
         """Σ charges against Σ spend for each workspace and hour, and against each account.
 
         While `lag` is above 0 the sinks are storing records, and differences may be of that moment.
+        What was `lost` before it was booked is in no sum: no difference shows it.
         """
         differences = _differences(parts, workspace)
         lag = _lag(parts)
@@ -52,6 +58,7 @@ def audit_routes(parts: Parts) -> APIRouter:
                 "accounts": as_count(checked["accounts"]),
                 "charges": format_usd(as_pico(checked["charges"])),
             },
+            "lost": _lost(parts),
             "as_of": format_ms(parts.now_ms()),
         }
 
@@ -99,6 +106,14 @@ def _account(row: Row) -> dict[str, object]:
         "accounts": format_usd(as_pico(row["accounts"])),
         "difference": format_usd(as_pico(row["difference"])),
     }
+
+
+def _lost(parts: Parts) -> list[dict[str, object]]:
+    """What `tollway rebuild` let the books go on without, newest first; of all workspaces."""
+    return [
+        {**row, "time": as_moment(row["time"])}
+        for row in parts.store.query(_LOST, {"row_limit": MAX_LOST})
+    ]
 
 
 def _lag(parts: Parts) -> dict[str, object] | None:

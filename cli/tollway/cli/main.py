@@ -19,6 +19,7 @@ from tollway.cli.commands.demo import demo
 from tollway.cli.commands.doctor import doctor
 from tollway.cli.commands.policies import policy_app, price_app
 from tollway.cli.commands.processes import api, sink, up, worker
+from tollway.cli.commands.rebuild import rebuild
 from tollway.cli.commands.replay import replay
 from tollway.cli.commands.setup import migrate, topics_app
 from tollway.cli.commands.spend import spend
@@ -94,6 +95,7 @@ for _command, _panel in (
     (demo, _RUN),
     (doctor, _RUN),
     (replay, _RUN),
+    (rebuild, _RUN),
     (spend, _ASK),
     (decisions, _ASK),
     (findings, _ASK),

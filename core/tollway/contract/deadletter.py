@@ -24,6 +24,7 @@ Reason = Literal[
     "unknown_command",
     "malformed_command",
     "refused_by_store",
+    "lost",
 ]
 
 

@@ -14,8 +14,9 @@ import mode.loop
 from faust.streams import Stream
 from faust.types import EventT, Message
 
-from tollway.contract.topics import COMMANDS, CONTROL, LEDGER, USAGE
+from tollway.contract.topics import USAGE
 from tollway.streams import memory
+from tollway.streams.continuing import CO_PARTITIONED, LOGS
 from tollway.streams.ending import EXIT_STOPPED, die
 from tollway.streams.kafka import TopicIds, partition_counts
 from tollway.streams.metrics import Metrics
@@ -26,9 +27,6 @@ from tollway.streams.worker import Worker
 
 __all__ = ["WorkerApp", "run_worker"]
 
-CO_PARTITIONED = (USAGE.name, COMMANDS.name, CONTROL.name, LEDGER.name)
-# Those whose offsets stand in the books, and the books' own.
-LOGS = (USAGE.name, COMMANDS.name, LEDGER.name)
 LOGS_EVERY_S = 5.0
 # The loop is watched from a thread: whatever blocks it for so long will not let go.
 LOOP_STUCK_S = 60.0

@@ -4,10 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tollway.contract.ledger_entries import PositionEntry
-from tollway.contract.topics import COMMANDS, LEDGER, USAGE
+from tollway.contract.topics import COMMANDS, CONTROL, LEDGER, USAGE
 from tollway.streams.kafka import LogBounds
 
-__all__ = ["Found", "Gap", "LogLost", "are_books_gone", "check", "gaps"]
+__all__ = [
+    "CO_PARTITIONED",
+    "LOGS",
+    "Found",
+    "Gap",
+    "LogLost",
+    "are_books_gone",
+    "check",
+    "gaps",
+    "position_without",
+]
+
+CO_PARTITIONED = (USAGE.name, COMMANDS.name, CONTROL.name, LEDGER.name)
+# Those whose offsets stand in the books, and the books' own.
+LOGS = (USAGE.name, COMMANDS.name, LEDGER.name)
 
 
 class LogLost(RuntimeError):
@@ -19,7 +33,8 @@ class Found:
     """What the broker has for one partition.
 
     `booked` is the last usage offset that books are known to have held, also where they are gone.
-    `ids` are those of the topics, as far as the broker gives any.
+    `ids` are those of the topics, as far as the broker gives any. Of a usage log that is read
+    again, what lies before `known_from` is too old for the books to tell what they hold of it.
     """
 
     position: PositionEntry | None
@@ -27,6 +42,7 @@ class Found:
     ids: Mapping[str, str]
     usage: LogBounds
     commands: LogBounds
+    known_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,45 +79,53 @@ def gaps(found: Found) -> list[Gap]:
     if position is None:
         if booked >= 0:
             said = f"{LEDGER.name} has no books, but {USAGE.name} was booked up to offset {booked}"
-            lost.append(Gap(LEDGER.name, booked, booked + 1, f"{said}: they are gone"))
-        obeyed = -1
-    elif _is_another(LEDGER.name, position, found):
-        said = f"{_another(LEDGER.name, position, found)}: of the books only the end is there"
-        lost.append(Gap(LEDGER.name, booked, booked + 1, said))
-        # What they set is gone with them: all are obeyed anew.
-        obeyed = -1
-    else:
-        obeyed = position.commands_offset
-    for topic, last, bounds in (
-        (USAGE.name, booked, found.usage),
-        (COMMANDS.name, obeyed, found.commands),
-    ):
-        gap = _gap(topic, last, bounds, position, found)
-        if gap is not None:
-            lost.append(gap)
+            lost.append(Gap(LEDGER.name, -1, 0, f"{said}: they are gone"))
+    elif are_books_gone(found):
+        said = f"{_made_anew(LEDGER.name, position, found)}: of the books only the end is there"
+        lost.append(Gap(LEDGER.name, -1, 0, said))
+    # What commands set is gone with the books: all are obeyed anew.
+    obeyed = -1 if position is None or are_books_gone(found) else position.commands_offset
+    lost += _gap(USAGE.name, booked, found.usage, found.known_from, found)
+    lost += _gap(COMMANDS.name, obeyed, found.commands, 0, found)
     return lost
 
 
-def _gap(
-    topic: str, last: int, bounds: LogBounds, position: PositionEntry | None, found: Found
-) -> Gap | None:
+def position_without(found: Found, generation: int, log_time_ms: int) -> PositionEntry:
+    """Where the books go on, in their next generation, once what is gone is accepted as lost.
+
+    Books that begin anew have obeyed nothing and counted nothing; `generation` and `log_time_ms`
+    are those that the old ones had, as far as they are known.
+    """
+    goes_on = {gap.topic: gap.next - 1 for gap in gaps(found)}
+    before = found.position
+    obeyed, counts = -1, {}
+    if before is not None and not are_books_gone(found):
+        obeyed, counts = before.commands_offset, before.counts
+    return PositionEntry(
+        generation=generation + 1,
+        usage_offset=goes_on.get(USAGE.name, found.booked),
+        commands_offset=goes_on.get(COMMANDS.name, obeyed),
+        log_time_ms=log_time_ms,
+        counts=counts,
+        logs=dict(found.ids),
+    )
+
+
+def _gap(topic: str, last: int, bounds: LogBounds, known_from: int, found: Found) -> list[Gap]:
+    position = found.position
     read = f"the books have seen {last}" if last >= 0 else "the books have seen nothing of it"
-    what_followed = f"what the old one held after offset {last} is gone"
+    again = max(bounds.first, known_from)
     if last >= 0 and position is not None and _is_another(topic, position, found):
-        said = f"{_another(topic, position, found)}: {what_followed}"
-        return Gap(topic, last, bounds.first, said)
+        said = f"{_made_anew(topic, position, found)}: what the old one held after offset {last}"
+        return [Gap(topic, last, again, f"{said} is gone")]
     if bounds.end <= last:
-        said = f"{topic} ends at offset {bounds.end}, but {read}"
-        if position is not None and topic in position.logs and topic in found.ids:
-            # What comes at these offsets again is new.
-            return Gap(topic, last, bounds.end, f"{said}: the broker has lost its end")
-        said = f"{said}: this is another log than the books were kept of, and {what_followed}"
-        return Gap(topic, last, bounds.first, said)
+        said = f"{topic} ends at offset {bounds.end}, but {read}: it was cut off or is another log"
+        return [Gap(topic, last, again, f"{said}, and what it held after {last} is gone")]
     if bounds.first > last + 1:
         records = bounds.first - last - 1
         said = f"{topic} begins at offset {bounds.first}, but {read}: {records} records are gone"
-        return Gap(topic, last, bounds.first, said)
-    return None
+        return [Gap(topic, last, bounds.first, said)]
+    return []
 
 
 def _is_another(topic: str, position: PositionEntry, found: Found) -> bool:
@@ -109,7 +133,7 @@ def _is_another(topic: str, position: PositionEntry, found: Found) -> bool:
     return before is not None and now is not None and before != now
 
 
-def _another(topic: str, position: PositionEntry, found: Found) -> str:
+def _made_anew(topic: str, position: PositionEntry, found: Found) -> str:
     return (
         f"{topic} was made anew since the books were kept of it (its id is {found.ids[topic]},"
         f" not {position.logs[topic]})"

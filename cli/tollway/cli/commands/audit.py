@@ -35,6 +35,11 @@ def _text(document: Document) -> str:
             f"NOT BALANCED: {len(document['differences'])} differences in {scope}",
             _differences(document["differences"]),
         ]
+    lines.extend(
+        f"lost before it was booked, accepted {short_time(each['time'])}:"
+        f" partition {each['partition']}: {each['detail']}"
+        for each in document["lost"]
+    )
     if lag is None:
         lines.append("how far the sinks are behind is unknown: Kafka does not answer the api")
     elif lag["records"]:

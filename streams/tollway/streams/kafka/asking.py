@@ -1,16 +1,19 @@
 """What the broker says of the topics and of the worker's group."""
 
+import time
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tollway.contract.topics import USAGE
-from tollway.streams.kafka.options import BROKER_S, common
+from tollway.streams.kafka.options import BROKER_S, PASSING, common
 from tollway.streams.kafka.reading import reader
 from tollway.streams.settings import WorkerSettings
 
-__all__ = ["TopicIds", "group_offset"]
+__all__ = ["TopicIds", "group_members", "group_offset"]
+
+_RETRY_S = 0.2
 
 # What a broker says that gives no ids.
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -55,3 +58,26 @@ def group_offset(settings: WorkerSettings, partition: int) -> int:
     finally:
         consumer.close()
     return max(0, committed.offset)
+
+
+def group_members(settings: WorkerSettings) -> list[str]:
+    """Who is in the worker's group, by client and host; one that died is, until its session ends.
+
+    Raises `ConnectionError` where the broker does not say.
+    """
+    admin = AdminClient(dict(common(settings)))
+    end_s = time.monotonic() + BROKER_S
+    while True:
+        answer = admin.describe_consumer_groups([settings.group], request_timeout=BROKER_S)
+        try:
+            group = answer[settings.group].result()
+        except KafkaException as error:
+            cause = error.args[0]
+            if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return []
+            # A broker that has just started is still reading what it knows of groups.
+            if cause.code() not in PASSING or time.monotonic() > end_s:
+                raise ConnectionError(f"group {settings.group}: {cause.str()}") from None
+            time.sleep(_RETRY_S)
+        else:
+            return [f"{member.client_id} on {member.host}" for member in group.members]

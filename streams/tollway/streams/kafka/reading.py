@@ -1,10 +1,10 @@
 """Reads the ledger back, and the bounds of the logs that it continues."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -13,7 +13,7 @@ from confluent_kafka import (
 )
 
 from tollway.contract.topics import LEDGER
-from tollway.streams.kafka.options import BROKER_S, POLL_S, Option, common
+from tollway.streams.kafka.options import BROKER_S, PASSING, POLL_S, Option, common
 from tollway.streams.settings import WorkerSettings
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "partition_counts",
     "read_ledger",
     "reader",
+    "records",
 ]
 
 _BATCH = 5000
@@ -92,7 +93,7 @@ def log_bounds(settings: WorkerSettings, topic: str, partition: int) -> LogBound
     }
     consumer = reader(settings, extra)
     try:
-        first, end = consumer.get_watermark_offsets(place, timeout=BROKER_S)
+        first, end = _watermarks(consumer, place)
         at = end
         while True:
             at = max(first, at - 1 if at == end else at - 2 * (end - at))
@@ -101,6 +102,18 @@ def log_bounds(settings: WorkerSettings, topic: str, partition: int) -> LogBound
                 return LogBounds(first, end, last)
     finally:
         consumer.close()
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Asked again while the partition changes leaders, as the client does for what it fetches."""
+    end_s = time.monotonic() + BROKER_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=BROKER_S)
+        except KafkaException as error:
+            if error.args[0].code() not in PASSING or time.monotonic() > end_s:
+                raise
+            time.sleep(POLL_S)
 
 
 def _last_from(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
@@ -137,18 +150,13 @@ def read_ledger(settings: WorkerSettings, partition: int) -> Written:
     """
     newest: dict[bytes, bytes] = {}
     closing: dict[bytes, bytes | None] = {}
-    consumer = reader(settings, {"enable.partition.eof": True, "check.crcs": False})
-    try:
-        consumer.assign([TopicPartition(LEDGER.name, partition, OFFSET_BEGINNING)])
-        for message in _until_end(consumer):
-            key, value = message.key(), message.value()
-            if key is None:
-                continue
-            closing[key] = value
-            if key == POSITION_KEY:
-                _take_over(newest, closing)
-    finally:
-        consumer.close()
+    for message in records(settings, LEDGER.name, partition):
+        key, value = message.key(), message.value()
+        if key is None:
+            continue
+        closing[key] = value
+        if key == POSITION_KEY:
+            _take_over(newest, closing)
     return Written(newest, frozenset(closing))
 
 
@@ -159,6 +167,21 @@ def _take_over(newest: dict[bytes, bytes], closing: dict[bytes, bytes | None]) -
         else:
             newest[key] = value
     closing.clear()
+
+
+def records(
+    settings: WorkerSettings, topic: str, partition: int, first: int | None = None
+) -> Iterator[Message]:
+    """What is committed, from `first` or the beginning to the end that there is by then."""
+    place = TopicPartition(topic, partition)
+    consumer = reader(settings, {"enable.partition.eof": True, "check.crcs": False})
+    try:
+        # Told to look for the beginning itself, the client waits half a second first.
+        place.offset = _watermarks(consumer, place)[0] if first is None else first
+        consumer.assign([place])
+        yield from _until_end(consumer)
+    finally:
+        consumer.close()
 
 
 def _until_end(consumer: Consumer) -> Iterator[Message]:
