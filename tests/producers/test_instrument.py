@@ -1,11 +1,15 @@
 """`instrument()` attaches once, says to what, and is undone without a trace."""
 
+import gc
 import importlib
+import inspect
 import sys
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import pytest
 from tollway import meter
 from tollway.producers.adapters.attaching import ADAPTERS, Adapter
 from tollway.producers.adapters.patching import Patches
+from tollway.producers.ambient import run_books
 from tollway.producers.testing import Meter, metered
 
 
@@ -87,6 +92,59 @@ def test_a_threads_own_run_and_arguments_are_what_runs() -> None:
             thread.join()
 
     assert ran == ["own", "target"]
+
+
+def test_a_pools_threads_are_in_the_session_of_each_task_and_in_none_between() -> None:
+    meter.instrument("threading")
+
+    def where() -> object:
+        books = run_books()
+        return None if books is None else books.session
+
+    with ThreadPoolExecutor(1) as executor, ThreadPool(1) as pool:
+        ways: list[Callable[[], object]] = [
+            lambda: executor.submit(where).result(),
+            lambda: pool.apply(where),
+            lambda: pool.apply_async(func=where).get(),
+            lambda: pool.starmap(where, [()])[0],
+            lambda: next(pool.imap(lambda _: where(), [0])),
+        ]
+        with meter.session(session="first"):
+            assert [ask() for ask in ways] == ["first"] * 5
+        assert [ask() for ask in ways] == [None] * 5
+        with meter.session(session="second"):
+            assert [ask() for ask in ways] == ["second"] * 5
+
+
+def test_a_thread_and_its_session_are_freed_once_nobody_has_them() -> None:
+    meter.instrument("threading")
+    with ThreadPoolExecutor(1) as pool:
+        with meter.session() as session:
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+            pool.submit(int).result()
+        thread_left, session_left = weakref.ref(thread), weakref.ref(session)
+        del thread, session
+        pool.submit(int).result()
+
+        assert thread_left() is None
+        # It is in a circle with its books; the pool must not be what holds both.
+        gc.collect()
+        assert session_left() is None
+
+
+def test_a_patched_function_is_named_and_signed_as_before() -> None:
+    before = [
+        (each.__qualname__, each.__doc__, inspect.signature(each))
+        for each in (threading.Thread.start, ThreadPoolExecutor.submit)
+    ]
+    meter.instrument("threading")
+
+    assert [
+        (each.__qualname__, each.__doc__, inspect.signature(each))
+        for each in (threading.Thread.start, ThreadPoolExecutor.submit)
+    ] == before
 
 
 def test_a_patch_that_somebody_else_has_covered_stays_under_it() -> None:
