@@ -1,6 +1,7 @@
 """What a host need not wait for is done behind its back, once, and none of it is lost."""
 
 import threading
+import weakref
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_a_response_is_read_behind_the_hosts_back() -> None:
 
     assert response.readers == {"tollway-errands"}
     assert (event.customer, event.input_tokens, event.output_tokens) == ("corp", 7, 3)
+
+
+def test_a_response_that_was_read_is_not_kept_until_the_next_one() -> None:
+    with metered(workspace="acme", agent="bot"):
+        response, freed = Seen(), threading.Event()
+        weakref.finalize(response, freed.set)
+        a_call().answered(response)
+        del response
+
+        assert freed.wait(WAIT_S)
 
 
 def test_a_session_knows_at_once_what_was_spent_in_it() -> None:

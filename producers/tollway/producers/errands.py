@@ -68,6 +68,8 @@ class Errands:
     def _serve(self) -> None:
         while (errand := self._waiting.get()) is not None:
             errand()
+            # The response in it is its host's to free, and the next one may be long in coming.
+            del errand
 
     def _do_what_waits(self) -> None:
         ended = False
