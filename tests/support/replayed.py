@@ -59,7 +59,10 @@ def new_ledger(partition: int, catalogue: Catalogue) -> Ledger:
 
 
 def plain_state(records: Iterable[tuple[str, LedgerEntry]]) -> State:
-    """The newest record of each key without what depends on when the books were closed."""
+    """The newest record of each key without what depends on when the books were closed.
+
+    Nor on which broker they are kept: its ids of the topics are no function of the records.
+    """
     state: State = {}
     prints: dict[int, set[int]] = {}
     free: dict[int, list[msgspec.Raw]] = {}
@@ -72,6 +75,7 @@ def plain_state(records: Iterable[tuple[str, LedgerEntry]]) -> State:
             continue
         document = msgspec.json.decode(_encode(entry))
         document.pop("version", None)
+        document.pop("logs", None)
         state[key] = document
     for hour, marks in prints.items():
         state[f"fingerprints|{hour}"] = sorted(marks)
