@@ -1,10 +1,13 @@
 """Metering of OpenAI's SDK: streams, and whatever else its host reads by itself."""
 
 import asyncio
+import copy
 import gc
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from openai import OpenAI
 
@@ -192,5 +195,52 @@ def test_a_response_that_is_read_by_its_host_is_counted_while_it_reads(
         lines = list(response.iter_lines())
     assert lines
     assert not any('"prompt_tokens": 12' in line for line in lines)
+    (event,) = running.events()
+    assert_usage(event, recorded, provider="openai")
+
+
+def test_what_is_read_as_it_came_is_counted_and_hides_what_we_asked_for(
+    server: ReplayServer, running: Meter
+) -> None:
+    recorded = recording(STREAM)
+    server.on("/chat/completions", recorded.answer())
+    create: Any = client_of(server).chat.completions.with_streaming_response.create
+    with create(model="gpt-4", messages=MESSAGES, stream=True) as response:
+        body = b"".join(response.http_response.iter_raw())
+    assert body == b"".join(recorded.events[:-2] + recorded.events[-1:])
+    (event,) = running.events()
+    assert_usage(event, recorded, provider="openai")
+
+
+def test_an_awaited_body_that_is_read_as_it_came_is_counted(
+    server: ReplayServer, running: Meter
+) -> None:
+    recorded = recording(STREAM)
+    server.on("/chat/completions", recorded.answer())
+
+    async def read() -> bytes:
+        create: Any = async_client_of(server).chat.completions.with_streaming_response.create
+        async with create(model="gpt-4", messages=MESSAGES, stream=True) as response:
+            return b"".join([block async for block in response.http_response.aiter_raw()])
+
+    assert asyncio.run(read()) == b"".join(recorded.events[:-2] + recorded.events[-1:])
+    (event,) = running.events()
+    assert_usage(event, recorded, provider="openai")
+
+
+def test_a_copy_of_a_response_is_a_plain_one_and_no_second_call(
+    server: ReplayServer, running: Meter
+) -> None:
+    recorded = recording(TOOLS_CALLED)
+    server.on("/chat/completions", recorded.answer())
+    create: Any = client_of(server).chat.completions.with_streaming_response.create
+    with create(model="gpt-4", messages=MESSAGES) as response:
+        http: Any = response.http_response
+        begun = copy.deepcopy(http)
+        http.read()
+    copies = [begun, copy.copy(http), pickle.loads(pickle.dumps(http))]
+    assert {type(each) for each in copies} == {httpx.Response}
+    assert copies[2].json() == http.json()
+    del begun, copies
     (event,) = running.events()
     assert_usage(event, recorded, provider="openai")

@@ -1,7 +1,8 @@
 """Bodies of HTTP responses that are still to come: counted while their host reads them, once.
 
-For SDKs over httpx or httpx2: whatever their host makes of the body (an SDK's stream, lines, raw
-bytes), it comes through `iter_bytes` or `aiter_bytes`.
+For SDKs over httpx or httpx2: whatever their host makes of the body (an SDK's stream, lines, text),
+it comes through `iter_bytes` or `aiter_bytes`; or through `iter_raw` or `aiter_raw`, which is
+counted where it is not compressed.
 """
 
 import functools
@@ -176,6 +177,14 @@ def _watched(kind: Any) -> type[Any]:  # noqa: ANN401 (a class of httpx)
         passing: _Passing = response._tollway
         return passing.asynchronous(kind.aiter_bytes(response, *args, **more))
 
+    def iter_raw(response: Any, *args: object, **more: object) -> Iterator[bytes]:  # noqa: ANN401 (httpx's)
+        blocks: Iterator[bytes] = kind.iter_raw(response, *args, **more)
+        return response._tollway.sync(blocks) if _is_asked_for_raw(response) else blocks
+
+    def aiter_raw(response: Any, *args: object, **more: object) -> AsyncIterator[bytes]:  # noqa: ANN401 (httpx's)
+        blocks: AsyncIterator[bytes] = kind.aiter_raw(response, *args, **more)
+        return response._tollway.asynchronous(blocks) if _is_asked_for_raw(response) else blocks
+
     def close(response: Any) -> None:  # noqa: ANN401 (httpx's)
         response._tollway.close()
         kind.close(response)
@@ -190,9 +199,25 @@ def _watched(kind: Any) -> type[Any]:  # noqa: ANN401 (a class of httpx)
         {
             "iter_bytes": iter_bytes,
             "aiter_bytes": aiter_bytes,
+            "iter_raw": iter_raw,
+            "aiter_raw": aiter_raw,
             "close": close,
             "aclose": aclose,
+            # A copy, here or in another process, is a plain response: it was counted already.
+            "__reduce_ex__": lambda response, _: _reduced(kind, response),
             "__module__": kind.__module__,
             "__qualname__": kind.__qualname__,
         },
     )
+
+
+def _is_asked_for_raw(response: Any) -> bool:  # noqa: ANN401 (httpx's)
+    """Not by the response itself, which makes `iter_bytes` of it, and not to be decompressed."""
+    return not response._tollway.awaits and "content-encoding" not in response.headers
+
+
+def _reduced(kind: Any, response: Any) -> object:  # noqa: ANN401 (httpx's)
+    made = kind.__new__(kind)
+    vars(made).update({name: value for name, value in vars(response).items() if name != "_tollway"})
+    # By this protocol: the later ones insist on the class of what is pickled.
+    return made.__reduce_ex__(1)
