@@ -24,6 +24,8 @@ Shown = Callable[[bytes], bool]
 _EVENT_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 # What ends a stream of chat completions; the SDK reads no further than that.
 _DONE: Final = b"[DONE]"
+_DECODED: Final = ("iter_bytes", "aiter_bytes")
+_RAW: Final = ("iter_raw", "aiter_raw")
 
 
 class Body(Protocol):
@@ -147,11 +149,13 @@ class _Passing:
             if held := self._body.end():
                 yield held
 
+    def through(self, blocks: Any) -> Any:  # noqa: ANN401 (one or the other iterator)
+        return self.asynchronous(blocks) if hasattr(blocks, "__anext__") else self.sync(blocks)
+
 
 def pass_through(blocks: Any, body: Body) -> Any:  # noqa: ANN401 (one or the other iterator)
     """Blocks that an SDK has asked its response for already, seen by `body`."""
-    passing = _Passing(body)
-    return passing.asynchronous(blocks) if hasattr(blocks, "__anext__") else passing.sync(blocks)
+    return _Passing(body).through(blocks)
 
 
 def watch(response: Any, body: Body) -> None:  # noqa: ANN401 (httpx's or httpx2's response)
@@ -169,22 +173,6 @@ def watch(response: Any, body: Body) -> None:  # noqa: ANN401 (httpx's or httpx2
 def _watched(kind: Any) -> type[Any]:  # noqa: ANN401 (a class of httpx)
     """A class as `kind`, whose responses are seen."""
 
-    def iter_bytes(response: Any, *args: object, **more: object) -> Iterator[bytes]:  # noqa: ANN401 (httpx's)
-        passing: _Passing = response._tollway
-        return passing.sync(kind.iter_bytes(response, *args, **more))
-
-    def aiter_bytes(response: Any, *args: object, **more: object) -> AsyncIterator[bytes]:  # noqa: ANN401 (httpx's)
-        passing: _Passing = response._tollway
-        return passing.asynchronous(kind.aiter_bytes(response, *args, **more))
-
-    def iter_raw(response: Any, *args: object, **more: object) -> Iterator[bytes]:  # noqa: ANN401 (httpx's)
-        blocks: Iterator[bytes] = kind.iter_raw(response, *args, **more)
-        return response._tollway.sync(blocks) if _is_asked_for_raw(response) else blocks
-
-    def aiter_raw(response: Any, *args: object, **more: object) -> AsyncIterator[bytes]:  # noqa: ANN401 (httpx's)
-        blocks: AsyncIterator[bytes] = kind.aiter_raw(response, *args, **more)
-        return response._tollway.asynchronous(blocks) if _is_asked_for_raw(response) else blocks
-
     def close(response: Any) -> None:  # noqa: ANN401 (httpx's)
         response._tollway.close()
         kind.close(response)
@@ -193,27 +181,31 @@ def _watched(kind: Any) -> type[Any]:  # noqa: ANN401 (a class of httpx)
         response._tollway.close()
         await kind.aclose(response)
 
-    return type(
-        kind.__name__,
-        (kind,),
-        {
-            "iter_bytes": iter_bytes,
-            "aiter_bytes": aiter_bytes,
-            "iter_raw": iter_raw,
-            "aiter_raw": aiter_raw,
-            "close": close,
-            "aclose": aclose,
-            # A copy, here or in another process, is a plain response: it was counted already.
-            "__reduce_ex__": lambda response, _: _reduced(kind, response),
-            "__module__": kind.__module__,
-            "__qualname__": kind.__qualname__,
-        },
-    )
+    inside = {name: _reading(kind, name) for name in (*_DECODED, *_RAW)}
+    own = {
+        "close": close,
+        "aclose": aclose,
+        # A copy, here or in another process, is a plain response: it was counted already.
+        "__reduce_ex__": lambda response, _: _reduced(kind, response),
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+    }
+    return type(kind.__name__, (kind,), inside | own)
 
 
-def _is_asked_for_raw(response: Any) -> bool:  # noqa: ANN401 (httpx's)
-    """Not by the response itself, which makes `iter_bytes` of it, and not to be decompressed."""
-    return not response._tollway.awaits and "content-encoding" not in response.headers
+def _reading(kind: Any, name: str) -> Callable[..., Any]:  # noqa: ANN401 (a class of httpx)
+    read: Callable[..., Any] = getattr(kind, name)
+
+    @functools.wraps(read)
+    def seen(response: Any, *args: object, **more: object) -> Any:  # noqa: ANN401 (an iterator of bytes)
+        blocks = read(response, *args, **more)
+        passing: _Passing = response._tollway
+        if name in _RAW and (passing.awaits or "content-encoding" in response.headers):
+            # It is asked by itself, for `iter_bytes`; or nobody here could read it.
+            return blocks
+        return passing.through(blocks)
+
+    return seen
 
 
 def _reduced(kind: Any, response: Any) -> object:  # noqa: ANN401 (httpx's)
