@@ -246,12 +246,13 @@ def test_a_graph_that_streams_messages_is_counted_at_their_end(
 @pytest.mark.shows("concurrent", "async")
 def test_runs_at_a_time_do_not_mix(server: ReplayServer, running: Meter) -> None:
     counter = iter(range(1000))
+    asking, answering = asks_for_tool(), recording(ANSWERS)
 
     def reply(seen: object) -> Answer:
         number = next(counter)
         text = getattr(seen, "body", b"")
         answered = b'"role":"tool"' in text or b'"role": "tool"' in text
-        return (recording(ANSWERS) if answered else asks_for_tool()).with_id(number).answer()
+        return (answering if answered else asking).with_id(number).answer()
 
     server.on("/chat/completions", reply)
     remembering = graph(server, checkpointer=InMemorySaver())

@@ -31,8 +31,11 @@ REFUSED = Answer(status=500, body=b'{"error": {"message": "no"}}', headers={"ret
 def answers(server: ReplayServer) -> None:
     """A stream to who asks for one, else a whole answer."""
 
+    # Here, and not in the server's thread, where nobody would hear that they are absent.
+    streamed, whole = recording(STREAM).answer(), recording(PLAIN).answer()
+
     def reply(seen: Seen) -> Answer:
-        return recording(STREAM if seen.json().get("stream") else PLAIN).answer()
+        return streamed if seen.json().get("stream") else whole
 
     server.on("/chat/completions", reply)
 

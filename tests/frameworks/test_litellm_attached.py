@@ -37,8 +37,11 @@ with metered() as running:
 
 
 def answers(server: ReplayServer) -> None:
+    # Here, and not in the server's thread, where nobody would hear that they are absent.
+    streamed, whole = recording(STREAM).answer(), recording(PLAIN).answer()
+
     def reply(seen: Seen) -> Answer:
-        return recording(STREAM if seen.json().get("stream") else PLAIN).answer()
+        return streamed if seen.json().get("stream") else whole
 
     server.on("/chat/completions", reply)
 
@@ -79,7 +82,8 @@ def test_with_the_sdks_adapter_below_a_call_is_counted_once(
 @pytest.mark.shows("concurrent")
 def test_sessions_that_run_at_a_time_do_not_mix(server: ReplayServer, running: Meter) -> None:
     numbers = iter(range(1000))
-    server.on("/chat/completions", lambda _seen: recording(PLAIN).with_id(next(numbers)).answer())
+    whole = recording(PLAIN)
+    server.on("/chat/completions", lambda _seen: whole.with_id(next(numbers)).answer())
 
     def in_thread(number: int) -> None:
         with meter.session(agent=f"agent-{number}", session=f"thread-{number}"):
