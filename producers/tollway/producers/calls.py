@@ -128,10 +128,11 @@ class Call:
         if self.done or self._asked is None:
             return
         self.done = True
-        for around in self._around():
-            around.metered_inside = True
-            # In a circle of garbage the outer one is let go of first, and finds nothing inside.
-            self.metered_inside |= around._told
+        if self._enclosing is not None:
+            for around in self._around():
+                around.metered_inside = True
+                # In a circle of garbage the outer one is let go of first, and finds nothing inside.
+                self.metered_inside |= around._told
         inside = self.inside
         # One inside that goes on will be metered: of a stream that is cut, the outer end is first.
         if self.metered_inside or (inside is not None and not inside.done):

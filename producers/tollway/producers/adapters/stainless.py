@@ -16,6 +16,7 @@ from tollway.producers.adapters.http_bodies import CountedBody, Shown, watch
 from tollway.producers.adapters.patching import Patches
 from tollway.producers.adapters.stainless_reading import (
     Sdks,
+    is_model,
     open_response,
     refused,
     said,
@@ -93,7 +94,8 @@ class Exchange:
         """The result, counted or about to be."""
         with safely():
             self._note_retries()
-            response = open_response(result)
+            whole = is_model(result)
+            response = None if whole else open_response(result)
             if response is not None and tells_nothing(response):
                 self._call.used(Usage(usage_missing=True))
             elif response is not None:
@@ -101,7 +103,7 @@ class Exchange:
                 provider = "" if asked is None else asked.provider
                 watch(response, CountedBody(self._call, provider, self.shown))
             elif not self._sdk.keeps(self._call, result):
-                self._call.answered(said(result))
+                self._call.answered(result if whole else said(result))
         return result
 
     def _note_retries(self) -> None:

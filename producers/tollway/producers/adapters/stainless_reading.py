@@ -9,6 +9,7 @@ __all__ = [
     "MAX_KEPT",
     "Sdks",
     "body_of",
+    "is_model",
     "open_response",
     "path_of",
     "provider_of",
@@ -31,9 +32,10 @@ def is_model(result: Sdks) -> bool:
 
 
 def open_response(result: Sdks) -> Sdks:
-    """The HTTP response of a stream or of a raw result, while its body is still to come."""
-    if is_model(result):
-        return None
+    """The HTTP response of a stream or of a raw result, while its body is still to come.
+
+    Not to be asked of a parsed answer, nor is `said`: see `is_model`.
+    """
     held: Sdks
     for held in (result, getattr(result, "http_response", None), getattr(result, "response", None)):
         # The SDK's own responses have some of a response's attributes, but not this.
@@ -44,8 +46,6 @@ def open_response(result: Sdks) -> Sdks:
 
 def said(result: Sdks) -> object:
     """What can be read of a result: itself, or the body that a raw one holds."""
-    if is_model(result):
-        return result
     response = getattr(result, "http_response", None) or getattr(result, "response", None)
     if hasattr(result, "is_stream_consumed"):
         response = result
