@@ -181,10 +181,13 @@ def run_worker(settings: WorkerSettings) -> None:
     gc.set_threshold(1_000_000, 20, 100)
     memory.keep_freed_memory()
     app = WorkerApp(settings, partitions, topic_ids, logs)
+    worker = faust.Worker(
+        app, loglevel="WARN", logging_config=None, redirect_stdouts=False, quiet=True
+    )
+    # It writes a terminal's control characters into logs as well.
+    worker.spinner = None
     try:
-        faust.Worker(
-            app, loglevel="WARN", logging_config=None, redirect_stdouts=False, quiet=True
-        ).execute_from_commandline()
+        worker.execute_from_commandline()
     except SystemExit as end:
         if not end.code:
             raise
