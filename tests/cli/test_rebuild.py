@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from lost_logs import drop_usage_before, entries, event, make_anew, position, tell
+from lost_logs import drop_usage_before, entries, event, forget_group, make_anew, position, tell
 from tollway.cli.kafka.broker import Broker
 from tollway.cli.main import app
 from tollway.contract.ledger_entries import DecisionEntry, DocumentEntry
-from tollway.contract.topics import COMMANDS, LEDGER, USAGE
+from tollway.contract.topics import CHARGES, COMMANDS, LEDGER, TOPICS, USAGE
 from worker_child import DEADLINE_S, WorkerChild, charges, dead_letters, send, until
 
 OLD = [f"old-{n}" for n in range(5)]
@@ -178,11 +178,14 @@ def test_a_commands_topic_made_anew_is_obeyed_from_its_beginning(
 
 
 @pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("group", ["noted what it read", "died before it noted anything"])
 def test_books_that_are_gone_begin_anew_behind_what_was_charged(
-    fresh_broker: Broker, books: WorkerChild, start: Start
+    fresh_broker: Broker, books: WorkerChild, start: Start, group: str
 ) -> None:
     where = fresh_broker.bootstrap
     stop(books)
+    if group == "died before it noted anything":
+        forget_group(where)
     make_anew(where, LEDGER.name)
     send(where, [event(name) for name in NEW])
 
@@ -200,6 +203,22 @@ def test_books_that_are_gone_begin_anew_behind_what_was_charged(
     assert [e.name for e in found.values() if isinstance(e, DocumentEntry)] == ["first"]
     # Agents obey what the old books decided last, so the new ones know of it.
     assert [e.decision.action for e in found.values() if isinstance(e, DecisionEntry)] == ["block"]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_charges_of_a_log_before_this_one_are_no_books_that_were_lost(
+    fresh_broker: Broker, books: WorkerChild, start: Start
+) -> None:
+    where = fresh_broker.bootstrap
+    stop(books)
+    make_anew(where, *(topic.name for topic in TOPICS if topic is not CHARGES))
+    send(where, [event(name) for name in NEW])
+
+    worker = start()
+
+    assert charged_once(fresh_broker, *OLD, *NEW)
+    assert position(where).generation == 1
+    assert worker.child.running
 
 
 @pytest.mark.usefixtures("one_by_one")

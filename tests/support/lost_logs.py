@@ -16,7 +16,16 @@ from tollway.streams.kafka import read_ledger
 from tollway.streams.settings import WorkerSettings
 from worker_child import DEADLINE_S, PARTITIONS, until
 
-__all__ = ["WORKSPACE", "drop_usage_before", "entries", "event", "make_anew", "position", "tell"]
+__all__ = [
+    "WORKSPACE",
+    "drop_usage_before",
+    "entries",
+    "event",
+    "forget_group",
+    "make_anew",
+    "position",
+    "tell",
+]
 
 WORKSPACE = next(f"acme-{n}" for n in count() if partition_of(f"acme-{n}", PARTITIONS) == 0)
 
@@ -68,6 +77,13 @@ def drop_usage_before(bootstrap: str, offset: int) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     place = TopicPartition(USAGE.name, 0, offset)
     assert admin.delete_records([place])[place].result(DEADLINE_S).low_watermark == offset
+
+
+def forget_group(bootstrap: str) -> None:
+    """What the workers' group has noted, as if it had not come to it yet; nobody may be in it."""
+    group = WorkerSettings(brokers=bootstrap).group
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin.delete_consumer_groups([group])[group].result(DEADLINE_S)
 
 
 def entries(bootstrap: str) -> dict[str, LedgerEntry]:

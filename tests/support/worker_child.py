@@ -31,10 +31,19 @@ run_worker(WorkerSettings(**json.loads(sys.argv[1])))
 """
 
 
-def until(holds: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
+def until(
+    holds: Callable[[], bool],
+    what: str,
+    deadline_s: float = DEADLINE_S,
+    *,
+    worker: Child | None = None,
+) -> None:
+    """Waits for a condition; where it does not come, the error shows the log of `worker`."""
     end_s = time.monotonic() + deadline_s
     while not holds():
-        assert time.monotonic() < end_s, f"waited {deadline_s:g} s for {what}"
+        if time.monotonic() > end_s:
+            log = "" if worker is None else f"; its log:\n{worker.tail()}"
+            raise AssertionError(f"waited {deadline_s:g} s for {what}{log}")
         signal.sigtimedwait((), 0.05)
 
 
@@ -58,7 +67,7 @@ class WorkerChild:
 
     def start_until_ready(self) -> None:
         self.start()
-        until(lambda: self.partitions() > 0, f"a ready worker; its log:\n{self.child.tail()}")
+        until(lambda: self.partitions() > 0, "a ready worker", worker=self.child)
 
     def partitions(self) -> int:
         """How many it owns and has recovered; 0 while it is not ready."""
@@ -69,7 +78,7 @@ class WorkerChild:
             return 0
 
     def exit_code(self) -> int | None:
-        until(lambda: not self.child.running, f"the worker's end; its log:\n{self.child.tail()}")
+        until(lambda: not self.child.running, "the worker's end", worker=self.child)
         return self.child.exit_code
 
 

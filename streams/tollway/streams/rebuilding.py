@@ -101,18 +101,14 @@ def _plan(
     settings: WorkerSettings, partition: int, ids: Mapping[str, str], written: Written
 ) -> Plan | None:
     found = look(settings, partition, written.newest, ids)
-    charged = None
-    if found.position is None and found.booked >= 0:
-        # A worker that died had written more than its group has noted. Where the group has noted
-        # nothing, what was charged was of another log: a topic takes the group's offsets with it.
-        charged = last_charged(settings, partition)
-    if charged is not None:
-        found = replace(found, booked=max(found.booked, charged.offset))
     if not gaps(found):
         return None
     before = found.position
-    generation, log_ms = 0, 0 if charged is None else parse_ms(charged.log_time)
-    if before is not None:
+    generation, log_ms = 0, 0
+    if before is None:
+        charged = last_charged(settings, partition)
+        log_ms = 0 if charged is None else parse_ms(charged.log_time)
+    else:
         generation, log_ms = before.generation, before.log_time_ms
         hour = log_ms // HOUR_MS - HORIZON_HOURS + 1
         found = replace(found, known_from=first_since(settings, partition, hour * HOUR_MS))
