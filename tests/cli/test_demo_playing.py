@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from threading import Timer
 
 import msgspec
@@ -66,6 +67,15 @@ def test_a_block_that_newer_ones_replaced_is_timed_from_the_first_of_them() -> N
     assert clockwork.first_block(sixth) is sixth
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Ctrl-C as a terminal gives it: a shell's background jobs, as CI's may be, ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_ctrl_c_ends_the_play() -> None:
     def interrupt(line: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
