@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ledgers import DAY, HOUR, MINUTE, T0, Log, event
 from tollway.domain import dedup
+from tollway.domain.crowding import Crowds
 from tollway.domain.dedup import Fingerprints, Producer, fingerprint
 from tollway.domain.stateful import Changes
 
@@ -103,10 +104,11 @@ def test_past_the_limit_the_oldest_hour_leaves_early_and_is_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dedup, "MAX_FINGERPRINTS", 3)
-    seen = Fingerprints(Changes())
+    counts: dict[str, int] = {}
+    seen = Fingerprints(Changes(), Crowds(counts))
     marks = [bytes([number] * 8) for number in range(4)]
     assert [seen.is_new(mark, hour, hour) for hour, mark in enumerate(marks)] == [True] * 4
-    assert seen.early == 1
+    assert counts == {"early_fingerprints": 1}
     assert seen.is_new(marks[0], 3, 5)
     assert not seen.is_new(marks[3], 3, 6)
 

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from ledgers import DAY, HOUR, MINUTE, T0, Log, event
+from ledgers import DAY, HOUR, MINUTE, T0, Log, command, event
 from tollway.contract.ledger_entries import SpendEntry
+from tollway.domain.agents import AgentNorm
+from tollway.domain.crowding import LIMITS
 from tollway.domain.ledger import Ledger
+from tollway.domain.stateful import Wheel
 
 
 def _words(log: Log, key: str) -> list[bool]:
@@ -132,6 +135,73 @@ def test_a_jump_of_a_year_lets_everything_go_at_once() -> None:
         log.spend("0.1", session=f"s{n}", producer=f"p{n}", seq=0)
     log.close().send(b"x", at=T0 + 365 * DAY).close()
     kinds = {key.split("|")[0] for key in log.books.live}
-    assert kinds == {"document", "history", "norm", "position"}
+    assert kinds == {"document", "history", "position"}
     space = log.ledger.workspaces["acme"]
     assert (space.runs, space.producers, space.purses, space.parents) == ({}, {}, {}, {})
+
+
+def test_a_norm_leaves_35_days_after_its_last_event() -> None:
+    log = Log().spend("0.1").close()
+    log.send(b"x", at=T0 + 35 * 24 * HOUR).close()
+    assert log.books.of("norm") == ["norm|acme|bot"]
+    log.send(b"x", at=T0 + 35 * 24 * HOUR + HOUR).close()
+    assert log.books.of("norm") == []
+
+
+def test_a_price_that_comes_when_the_window_has_left_leaves_its_row_as_it_was() -> None:
+    log = (
+        Log()
+        .set_budget(window="day", limit_usd="10")
+        .spend("1.5")
+        .send(event(model="mystery", provider="acme", input_tokens=1_000))
+        .close()
+    )
+    # Accounts wait 35 days for a price.
+    log.send(event(T0 + 40 * DAY, cost="0"), at=T0 + 40 * DAY)
+
+    log.tell(
+        command(
+            "price.set",
+            price={
+                "model": "mystery",
+                "effective_from": "2020-01-01T00:00:00Z",
+                "price": {"input": "100", "output": "200"},
+            },
+        )
+    )
+
+    assert [c.cost for c in log.charges() if c.kind == "adjustment"] == ["0.100000000000"]
+    rows = [
+        row
+        for row in log.books.account_rows().values()
+        if row.window_start == "2026-03-10T00:00:00.000Z"
+    ]
+    assert [row.spent for row in rows] == ["1.500000000000"]
+    assert log.ledger.sizes()["accounts"] == len(log.books.accounts())
+
+
+def test_what_left_early_is_gone_from_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in LIMITS:
+        monkeypatch.setitem(LIMITS, kind, 100)
+    log = Log().set_budget(match={"user": "*"}, window="rolling:1h", limit_usd="1.00")
+    log.send(
+        *[
+            event(user=f"u{n}", agent=f"a{n}", session=f"s{n}", producer=f"p{n}", seq=0, cost="1.0")
+            for n in range(4_000)
+        ]
+    )
+    log.close()
+    sweeper = log.ledger.sweeper
+    wheels = (sweeper.minutes, sweeper.runs, sweeper.norms, sweeper.producers, sweeper.accounts)
+    for wheel in (*wheels, sweeper.history):
+        assert sum(map(len, wheel.slots.values())) == wheel.listed <= 2 * 100
+    assert len(log.ledger.workspaces["acme"].purses) <= 100
+
+
+def test_a_piece_that_moves_on_each_hour_is_listed_once_now_and_then() -> None:
+    wheel, piece = Wheel(), AgentNorm("acme", "bot")
+    for slot in range(100_000):
+        wheel.put(piece, slot)
+    assert sum(map(len, wheel.slots.values())) == wheel.listed <= 10_004
+    assert wheel.turn(99_998) == []
+    assert wheel.turn(99_999) == [piece]

@@ -6,6 +6,7 @@ import pytest
 
 from ledgers import DAY, HOUR, MINUTE, T0, Log, command, event
 from tollway.contract.moments import format_ms
+from tollway.domain import crowding
 
 TODAY = "2026-03-10T00:00:00.000Z"
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -133,7 +134,7 @@ def test_a_policy_that_no_longer_blocks_lifts_the_block() -> None:
 def test_past_the_limit_events_are_charged_later_from_the_table_and_the_block_is_lifted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tollway.domain.pricing.MAX_PENDING", 1)
+    monkeypatch.setitem(crowding.LIMITS, crowding.PENDING, 1)
     log = _unpriced(Log(), "block").send(_mystery(), _mystery())
     assert len(log.close().books.of("pending")) == 1
     _price(log)

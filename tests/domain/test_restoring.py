@@ -50,7 +50,7 @@ def test_what_is_restored_writes_itself_down_as_it_was() -> None:
     pieces = [
         *ledger.verdicts.standing.values(),
         *ledger.pricer.free.batches,
-        *(bucket for slot in ledger.prints.wheel.slots.values() for bucket in slot),
+        *(bucket for slot in ledger.seen.prints.wheel.slots.values() for bucket in slot),
     ]
     for space in ledger.workspaces.values():
         pieces += [*space.runs.values(), *space.norms.values(), *space.producers.values()]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
+from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -243,9 +244,11 @@ class Log:
 
     def restart(self) -> "Log":
         """Another owner continues from the closed books; what was not closed is lost."""
-        entries = self.books.entries()
+        entries = list(self.books.entries().items())
+        # In any order of keys: compaction keeps that of the last writes, and others may not.
+        Random(len(entries)).shuffle(entries)
         ledger = Ledger(self.partition, self.partitions, PriceBook(self.catalogue))
-        restore(ledger, entries.items())
+        restore(ledger, entries)
         self.ledger = ledger
         return self
 

@@ -7,7 +7,9 @@ from tollway.contract.moments import format_ms
 from tollway.contract.money import format_usd
 from tollway.contract.subjects import Subject, encode_name, encode_subject
 from tollway.domain.budgets import TOKENS, USD, Rule
-from tollway.domain.calendar import FOREVER_MS, window_bounds
+from tollway.domain.calendar import FOREVER_MS, HOUR_MS, window_bounds
+from tollway.domain.crowding import ACCOUNTS, Crowds
+from tollway.domain.dedup import HORIZON_HOURS
 from tollway.domain.stateful import Stateful
 
 __all__ = ["NEVER", "Account", "Purse"]
@@ -177,17 +179,27 @@ class Account(Stateful):
 class Purse:
     """One subject of one budget: its accounts by window, the current one at hand."""
 
-    __slots__ = ("accounts", "current", "end_ms", "partition", "rule", "start_ms", "subject")
+    __slots__ = (
+        "accounts",
+        "crowds",
+        "current",
+        "end_ms",
+        "partition",
+        "rule",
+        "start_ms",
+        "subject",
+    )
 
     accounts: dict[int, Account]
     current: Account | None
     start_ms: int
     end_ms: int
 
-    def __init__(self, rule: Rule, subject: Subject, partition: int) -> None:
+    def __init__(self, rule: Rule, subject: Subject, partition: int, crowds: Crowds) -> None:
         self.rule = rule
         self.subject = subject
         self.partition = partition
+        self.crowds = crowds
         self.accounts = {}
         # Nothing lies in an empty window, so the first event looks the account up.
         self.current = None
@@ -206,16 +218,35 @@ class Purse:
 
     def find(self, at_ms: int) -> Account | None:
         """As `at`, looked up by the calendar."""
-        if self.rule.rolling_ms:
-            start, end = 0, FOREVER_MS
-        else:
-            start, end = window_bounds(self.rule.window, self.rule.zone, at_ms)
+        start, end = self._bounds(at_ms)
         if end <= self.rule.since_ms:
             return None
         account = self.accounts.get(start)
         if account is None:
+            self.crowds.enter(ACCOUNTS)
             account = Account(self.rule, self.subject, start, end, self.partition)
             self.accounts[start] = account
         if start >= self.start_ms:
             self.current, self.start_ms, self.end_ms = account, start, end
         return account
+
+    def takes(self, cost: int, at_ms: int, now_ms: int) -> bool:
+        """Whether a correction goes into the account that holds `at_ms`.
+
+        One that has left is opened anew only where more was spent, and while events can still be
+        booked into its window: it would hold nothing but the difference.
+        """
+        start, end = self._bounds(at_ms)
+        return start in self.accounts or (cost > 0 and end + HORIZON_HOURS * HOUR_MS > now_ms)
+
+    def _bounds(self, at_ms: int) -> tuple[int, int]:
+        if self.rule.rolling_ms:
+            return 0, FOREVER_MS
+        return window_bounds(self.rule.window, self.rule.zone, at_ms)
+
+    def close(self, account: Account) -> None:
+        """Lets an account go; the next event of its window opens another."""
+        self.accounts.pop(account.start_ms, None)
+        if self.current is account:
+            self.current, self.start_ms, self.end_ms = None, 0, 0
+        self.crowds.leave(ACCOUNTS)

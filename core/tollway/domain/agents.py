@@ -1,11 +1,13 @@
 """Agents: what the runs and events of one usually cost."""
 
+from typing import Final
+
 from tollway.contract.ledger_entries import LedgerEntry, NormEntry
 from tollway.contract.subjects import encode_name
 from tollway.domain.detectors import Norm
 from tollway.domain.stateful import Stateful
 
-__all__ = ["AgentNorm"]
+__all__ = ["NOBODYS", "AgentNorm"]
 
 
 class AgentNorm(Stateful):
@@ -30,3 +32,13 @@ class AgentNorm(Stateful):
             norm=self.norm.pack(),
             last_event_ms=self.last_ms,
         )
+
+
+def _nobodys() -> AgentNorm:
+    norm = AgentNorm("", "")
+    norm.slot = -1
+    return norm
+
+
+# What has left stands for what is not there yet: whoever meets it looks the agent's norm up.
+NOBODYS: Final = _nobodys()

@@ -1,9 +1,10 @@
 """A budget made at 15:00 counts what was spent since its window began; an edit keeps its spend."""
 
 from tollway.contract.control import Decision
-from tollway.contract.subjects import Subject
+from tollway.contract.money import parse_usd
+from tollway.contract.subjects import Subject, encode_subject
 from tollway.domain.accounts import Account, Purse
-from tollway.domain.budgets import Rule
+from tollway.domain.budgets import USD, Rule
 from tollway.domain.calendar import FOREVER_MS, window_bounds
 from tollway.domain.ledger import Ledger
 from tollway.domain.matching import subject_of
@@ -11,7 +12,7 @@ from tollway.domain.spend import DIMENSIONS_OF_LANE
 from tollway.domain.verdicts import lift
 from tollway.domain.workspaces import Workspace
 
-__all__ = ["backfill", "lift_fallen", "recount", "rejudge"]
+__all__ = ["backfill", "lift_fallen", "recount", "rejudge", "standing_in"]
 
 
 def backfill(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
@@ -79,10 +80,41 @@ def _purses(workspace: Workspace, rule: Rule) -> list[tuple[tuple[str, ...], Pur
 def rejudge(ledger: Ledger, workspace: Workspace, rule: Rule) -> None:
     """After an edit: what was blocked and is now within the limit is allowed at once."""
     _open_if_forbidden(ledger, workspace, rule)
+    message = f"budget {rule.budget.id!r} was changed: its limit is {rule.text(rule.limit)}"
+    held = set[str]()
     for _, purse in _purses(workspace, rule):
         purse.rule = rule
-        message = f"budget {rule.budget.id!r} was changed: its limit is {rule.text(rule.limit)}"
-        _rejudge_purse(ledger, purse, message)
+        if purse.accounts:
+            held.add(encode_subject(purse.subject))
+            _rejudge_purse(ledger, purse, message)
+    # Of accounts that left early it is known what they had spent when they were judged.
+    orphans = [
+        decision
+        for decision in standing_in(ledger, workspace)
+        if decision.rule == rule.name
+        and encode_subject(decision.subject) not in held
+        and not _holds_under(rule, decision)
+    ]
+    for decision in orphans:
+        ledger.verdicts.withdraw(decision)
+    lift_fallen(ledger, orphans, message)
+
+
+def _holds_under(rule: Rule, decision: Decision) -> bool:
+    """Whether a budget decides no less of the same spend now."""
+    spent = decision.spent or "0"
+    amount = parse_usd(spent) if rule.unit == USD else int(spent)
+    return any(
+        amount >= rule.mark(percent) and rule.action_at(percent) in {decision.action, "block"}
+        for percent in rule.percents
+    )
+
+
+def standing_in(ledger: Ledger, workspace: Workspace) -> list[Decision]:
+    """In the order of their keys: a restored ledger holds them in another one."""
+    standing = ledger.verdicts.standing.items()
+    own = [item for item in standing if item[1].decision.workspace == workspace.name]
+    return [piece.decision for _, piece in sorted(own) if piece.expires_ms > ledger.log_ms]
 
 
 def _rejudge_purse(ledger: Ledger, purse: Purse, message: str) -> None:

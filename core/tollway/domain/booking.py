@@ -4,6 +4,7 @@ from tollway.contract.moments import parse_ms
 from tollway.domain.accounts import Account, Purse
 from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines, charge_head
+from tollway.domain.crowding import MINUTES
 from tollway.domain.detectors import RUN_IDLE_MS, observe
 from tollway.domain.leaving import SESSION_IDLE_MS, Sweeper
 from tollway.domain.prices import is_inconsistent
@@ -46,7 +47,7 @@ class Booker:
     ) -> None:
         """`explicit_pico` is the price the event named; -1 for none."""
         if usage.kind == "loss":
-            self._note_loss(usage, booking)
+            self._note_loss(workspace, usage, booking)
             return
         run = workspace.run(usage.session, usage.agent)
         route = workspace.route(run, usage)
@@ -77,12 +78,14 @@ class Booker:
             window = catalogue.context_window(route.provider or None, route.model)
             route.context_window = window
 
-    def _note_loss(self, usage: Usage, booking: Booking) -> None:
+    def _note_loss(self, workspace: Workspace, usage: Usage, booking: Booking) -> None:
         """What a producer dropped is written down; it costs nothing and belongs to no run."""
         booking.clamped = booking.waits = False
         booking.cost_pico, booking.state = 0, "free"
         booking.head = charge_head(usage, self.moment.partition) + FREE
         self.lines.add(usage, booking)
+        if not workspace.lanes:
+            self.sweeper.close_if_empty(workspace)
 
     def _add(self, route: Route, usage: Usage, booking: Booking) -> None:
         """Adds an event to its minute."""
@@ -99,17 +102,26 @@ class Booker:
 
     def correct(self, workspace: Workspace, run: Run, route: Route, booking: Booking) -> None:
         """Adds a difference in money for an event that was booked without a price, or as free."""
-        minute = self._minute(route.lane, booking.booked_ms)
+        at_ms, now_ms = booking.booked_ms, self.moment.time_ms
+        # First: the route's lane may have left since it was looked up.
+        purses: list[Purse] = []
+        for purse in workspace.purses_of(run, route):
+            if purse.takes(booking.cost_pico, at_ms, now_ms):
+                purses.append(purse)
+            else:
+                self.sweeper.hollow.add(purse)
+        minute = self._minute(route.lane, at_ms)
         minute.cost += booking.cost_pico
-        if run.last_ms and _is_watched(run, booking.booked_ms):
+        if run.last_ms and _is_watched(run, at_ms):
             run.watch.spent_pico += booking.cost_pico
             self.changes.touch(run)
-        purses = workspace.purses_of(run, route)
         if booking.waits:
             minute.unpriced -= 1
-            for account in workspace.accounts_at(run, route, booking.booked_ms):
-                account.unpriced -= 1 if account.unpriced else 0
-        self._spend(purses, booking.cost_pico, 0, 0, booking.booked_ms)
+            for purse in purses:
+                account = purse.at(at_ms)
+                if account is not None and account.unpriced:
+                    account.unpriced -= 1
+        self._spend(purses, booking.cost_pico, 0, 0, at_ms)
 
     def _spend(self, purses: list[Purse], cost: int, tokens: int, calls: int, at_ms: int) -> None:
         """Adds an amount to accounts, and judges them."""
@@ -118,6 +130,7 @@ class Booker:
             if account is None or not purse.start_ms <= at_ms < purse.end_ms:
                 account = purse.find(at_ms)
                 if account is None:
+                    self.sweeper.hollow.add(purse)
                     continue
             account.add(cost, tokens, calls, at_ms)
             self.keep(account)
@@ -163,6 +176,7 @@ class Booker:
         if minute is None or lane.current_minute != number:
             minute = lane.minutes.get(number)
             if minute is None:
+                self.sweeper.crowds.enter(MINUTES)
                 moment = self.moment
                 # A correction is booked at its own place in the log: under the offset of its
                 # event it would take the place of what that had opened.
@@ -184,10 +198,14 @@ class Booker:
         if not run.dirty:
             self.changes.touch(run)
         if not norm.dirty:
+            if norm.slot < 0:
+                norm = route.norm = workspace.norm(usage.agent)
+                self.sweeper.keep_norm(norm, now_ms)
             self.changes.touch(norm)
         norm.last_ms = now_ms
         if run.last_ms // MINUTE_MS != now_ms // MINUTE_MS:
             self.sweeper.keep_run(run, now_ms)
+            self.sweeper.keep_norm(norm, now_ms)
         run.last_ms = now_ms
         sightings = observe(
             run.watch,

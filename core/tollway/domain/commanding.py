@@ -22,7 +22,7 @@ from tollway.contract.deadletter import DeadLetter, Reason, dead_letter
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.subjects import Subject, encode_subject
 from tollway.contract.topics import COMMANDS, partition_of
-from tollway.domain.backfill import backfill, lift_fallen, rejudge
+from tollway.domain.backfill import backfill, lift_fallen, rejudge, standing_in
 from tollway.domain.budgets import Rule
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.detectors import profile_of
@@ -61,10 +61,25 @@ def obey(
     ledger.moment.by_command = True
     # Its verdicts are of its own time; the log of usage, which the books keep, may be behind.
     ledger.moment.time_ms = max(ledger.log_ms, stamp_ms)
+    ledger.crowds.may_leave = False
+    _obey_or_bury(ledger, key, value, offset, stamp_ms)
+    ledger.moment.by_command = False
+    ledger.moment.time_ms = ledger.log_ms
+    ledger.crowds.may_leave = True
+    ledger.crowds.settle()
+
+
+def _obey_or_bury(
+    ledger: Ledger, key: bytes | None, value: bytes | None, offset: int, stamp_ms: int
+) -> None:
     try:
         command = command_adapter.validate_json(value or b"")
         ledger.moment.event_id = command.id
-        _obey(ledger, _workspace(ledger, command.workspace), command, stamp_ms)
+        workspace = _workspace(ledger, command.workspace)
+        try:
+            _obey(ledger, workspace, command, stamp_ms)
+        finally:
+            ledger.sweeper.close_if_empty(workspace)
     except ValidationError as error:
         reason: Reason = "malformed_command"
         first = error.errors(include_input=False, include_url=False)[0]
@@ -78,8 +93,6 @@ def obey(
         ledger.buried.append(
             _refusal(ledger, "malformed_command", str(why), offset, stamp_ms, key, value)
         )
-    ledger.moment.by_command = False
-    ledger.moment.time_ms = ledger.log_ms
 
 
 def _workspace(ledger: Ledger, name: str) -> Workspace:
@@ -163,10 +176,11 @@ def _close_budget(ledger: Ledger, workspace: Workspace, budget_id: str) -> list[
         return []
     for key in sorted(key for key in workspace.purses if key[0] == budget_id):
         purse = workspace.purses.pop(key)
-        for account in purse.accounts.values():
+        for account in list(purse.accounts.values()):
+            purse.close(account)
             ledger.changes.drop(account)
     workspace.change_purses()
-    withdrawn = [d for d in _standing(ledger, workspace) if d.rule == rule.name]
+    withdrawn = [d for d in standing_in(ledger, workspace) if d.rule == rule.name]
     for decision in withdrawn:
         ledger.verdicts.withdraw(decision)
     return withdrawn
@@ -200,18 +214,9 @@ def _set_policy(ledger: Ledger, workspace: Workspace, policy: Policy) -> None:
         lifted.add("detector:budget_exceeded")
     _lift_where(
         ledger,
-        [d for d in _standing(ledger, workspace) if d.rule in lifted],
+        [d for d in standing_in(ledger, workspace) if d.rule in lifted],
         "the policy was changed",
     )
-
-
-def _standing(ledger: Ledger, workspace: Workspace) -> list[Decision]:
-    """In the order of their keys: a restored ledger holds them in another one."""
-    return [
-        piece.decision
-        for _, piece in sorted(ledger.verdicts.standing.items())
-        if piece.decision.workspace == workspace.name and piece.expires_ms > ledger.log_ms
-    ]
 
 
 def _lift_where(ledger: Ledger, held: list[Decision], message: str) -> None:
@@ -252,7 +257,7 @@ def _unblock(ledger: Ledger, workspace: Workspace, command: UnblockSubject) -> N
         ledger,
         [
             decision
-            for decision in _standing(ledger, workspace)
+            for decision in standing_in(ledger, workspace)
             if decision.subject == command.subject and decision.action == "block"
         ],
         f"unblocked by {command.actor}: {command.reason or 'no reason given'}",

@@ -6,6 +6,7 @@ from typing import Final
 
 from tollway.contract.ledger_entries import FingerprintsEntry, LedgerEntry, ProducerEntry
 from tollway.contract.subjects import encode_name
+from tollway.domain.crowding import FINGERPRINTS, Crowds
 from tollway.domain.stateful import Changes, Stateful, Wheel
 
 __all__ = ["Fingerprints", "Producer", "fingerprint"]
@@ -13,7 +14,8 @@ __all__ = ["Fingerprints", "Producer", "fingerprint"]
 HORIZON_HOURS: Final = 72
 MAX_FINGERPRINTS = 5_000_000
 PRINT_BYTES: Final = 8
-# Gaps tracked one by one below a producer's newest number; past that the oldest are given up.
+# Of one producer, gaps tracked one by one below its newest number; past that the oldest are given
+# up.
 MAX_GAPS = 10_000
 
 
@@ -72,9 +74,13 @@ class Producer(Stateful):
             self._fill(bisect_right(self.first, seq) - 1, seq)
             skipped = -1
         if len(self.first) > MAX_GAPS:
-            self.floor = self.last.pop(0) + 1
-            self.first.pop(0)
+            self.give_up()
         return skipped
+
+    def give_up(self) -> None:
+        """Forgets which numbers of the oldest gap are missing: fingerprints decide there."""
+        self.floor = self.last.pop(0) + 1
+        self.first.pop(0)
 
     def _fill(self, at: int, seq: int) -> None:
         first, last = self.first[at], self.last[at]
@@ -125,19 +131,17 @@ class Bucket(Stateful):
 class Fingerprints:
     """Which (workspace, source, id) were seen in the last 72 hours of log time."""
 
-    __slots__ = ("changes", "early", "generation", "open", "seen", "wheel")
+    __slots__ = ("changes", "crowds", "generation", "open", "seen", "wheel")
 
     seen: set[bytes]
     open: Bucket | None
-    # Buckets that left before their time because there were too many.
-    early: int
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, crowds: Crowds) -> None:
         self.changes = changes
+        self.crowds = crowds
         self.seen = set()
         self.open = None
         self.wheel = Wheel()
-        self.early = 0
         # With the offset at which a bucket is opened it names it: no key is ever used twice.
         self.generation = 1
 
@@ -174,10 +178,10 @@ class Fingerprints:
             self.open = None
 
     def _leave_early(self) -> None:
-        oldest = min(self.wheel.slots)
-        for piece in self.wheel.slots.pop(oldest):
+        before = len(self.seen)
+        for piece in self.wheel.take_oldest():
             self._leave(piece)
-            self.early += 1
+        self.crowds.note(FINGERPRINTS, before - len(self.seen))
 
     def restore(self, key: str, entry: FingerprintsEntry) -> None:
         bucket = Bucket(entry.hour, int(key.rsplit("|", 1)[1]))

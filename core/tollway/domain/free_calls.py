@@ -10,6 +10,7 @@ from tollway.contract.ledger_entries import FreeCall, FreeCallsEntry, LedgerEntr
 from tollway.contract.usage import UsageEvent
 from tollway.domain.calendar import MINUTE_MS
 from tollway.domain.charging import MAX_PACK_BYTES
+from tollway.domain.crowding import FREE_CALLS, Crowds
 from tollway.domain.dedup import HORIZON_HOURS
 from tollway.domain.stateful import Changes, Stateful
 from tollway.domain.verdicts import Moment
@@ -55,13 +56,14 @@ class Batch(Stateful):
 class FreeCalls:
     """Which tool calls were booked as free lately, in the order of the log."""
 
-    __slots__ = ("batches", "changes", "moment", "open", "size")
+    __slots__ = ("batches", "changes", "crowds", "moment", "open", "size")
 
     batches: deque[Batch]
     open: Batch | None
 
-    def __init__(self, changes: Changes, moment: Moment) -> None:
+    def __init__(self, changes: Changes, moment: Moment, crowds: Crowds) -> None:
         self.changes = changes
+        self.crowds = crowds
         self.moment = moment
         self.batches = deque()
         self.open = None
@@ -81,7 +83,7 @@ class FreeCalls:
         batch.size += len(call)
         self.size += len(call)
         if self.size > MAX_FREE_CALL_BYTES:
-            self._leave_until(self.batches[0].minute)
+            self.crowds.note(FREE_CALLS, self._leave_until(self.batches[0].minute))
 
     def close(self) -> None:
         """The open batch is written as it is; what comes goes into another."""
@@ -90,18 +92,20 @@ class FreeCalls:
     def turn(self, minute: int) -> None:
         self._leave_until(minute - REMEMBERED_MINUTES)
 
-    def _leave_until(self, minute: int) -> None:
-        """By whole minutes of the log: where its books were closed must not show."""
+    def _leave_until(self, minute: int) -> int:
+        """By whole minutes of the log: where its books were closed must not show. How many left."""
+        left = 0
         while self.batches and self.batches[0].minute <= minute:
-            self._leave(self.batches.popleft())
+            batch = self.batches.popleft()
+            left += len(batch.calls)
+            self._leave(batch)
+        return left
 
     def _leave(self, batch: Batch) -> None:
         self.size -= batch.size
         if batch is self.open:
             self.open = None
-        # Nobody wants its last words.
-        batch.dirty = False
-        self.changes.drop(batch)
+        self.changes.forget(batch)
 
     def take(self, workspace: str, tool: str, is_due: Callable[[FreeCall], bool]) -> list[FreeCall]:
         """Takes the calls of a tool out that are due, in the order of the log."""

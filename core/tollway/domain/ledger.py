@@ -18,15 +18,16 @@ from tollway.domain.calendar import HOUR_MS, MINUTE_MS
 from tollway.domain.charging import Booking, ChargeLines
 from tollway.domain.cloudevents import envelope_of, may_be_wrapped, reread, unwrap
 from tollway.domain.counting import COUNTS, count_odd
-from tollway.domain.dedup import Fingerprints, Producer, fingerprint
-from tollway.domain.leaving import Sweeper
+from tollway.domain.crowding import FINGERPRINTS, WORKSPACES
+from tollway.domain.making_room import Relief
 from tollway.domain.prices import PriceBook
 from tollway.domain.pricing import Pricer
 from tollway.domain.reading import Unreadable, explicit_pico, read_usage, time_of
 from tollway.domain.records import Headed, Headers, Stray
+from tollway.domain.seeing import Seen
 from tollway.domain.stateful import Changes
 from tollway.domain.usage import Usage
-from tollway.domain.verdicts import Moment, Verdicts
+from tollway.domain.verdicts import Moment
 from tollway.domain.workspaces import Workspace
 
 __all__ = ["HORIZON_MS", "LATE_MINUTES", "Ledger", "stamp_of"]
@@ -36,6 +37,8 @@ HORIZON_MS: Final = 72 * HOUR_MS
 FUTURE_MS: Final = 5 * MINUTE_MS
 # Minutes leave after this long without events; what comes for them later is late.
 LATE_MINUTES: Final = 15
+# Purses without an account that are kept at hand between two minutes of the log.
+MAX_HOLLOW: Final = 1_000
 
 
 def stamp_of(generation: int, offset: int) -> int:
@@ -57,6 +60,7 @@ class Ledger:
         "charge_lines",
         "commands_offset",
         "counts",
+        "crowds",
         "generation",
         "log_minute",
         "log_ms",
@@ -67,7 +71,7 @@ class Ledger:
         "poison_run",
         "pricer",
         "prices",
-        "prints",
+        "seen",
         "strays",
         "sweeper",
         "usage",
@@ -84,10 +88,6 @@ class Ledger:
         self.generation = generation
         self.prices = prices
         self.changes = Changes()
-        self.prints = Fingerprints(self.changes)
-        self.prints.generation = generation
-        self.verdicts = Verdicts(self.changes)
-        self.workspaces: dict[str, Workspace] = {}
         self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
         self.usage_offset = -1
         self.commands_offset = -1
@@ -104,8 +104,13 @@ class Ledger:
         self.booking = Booking()
         # The event at hand.
         self.usage: Usage | None = None
-        self.sweeper = Sweeper(self.changes, self.verdicts, self.workspaces)
-        self.pricer = Pricer(self.changes, self.verdicts, prices, self.moment)
+        self.crowds = Relief(self.counts, self.changes, self.moment)
+        self.workspaces = self.crowds.workspaces
+        self.verdicts = self.crowds.verdicts
+        self.sweeper = self.crowds.sweeper
+        self.seen = Seen(self.changes, self.counts, self.crowds, self.sweeper)
+        self.seen.prints.generation = generation
+        self.pricer = Pricer(self.changes, self.verdicts, prices, self.moment, self.crowds)
         self.booker = Booker(
             self.changes, self.verdicts, self.pricer, self.sweeper, self.moment, self.charge_lines
         )
@@ -143,6 +148,8 @@ class Ledger:
                 headers = None if records is None else records[index].headers()
                 self._look_closer(why, index, offset, keys[index], value, headers)
         self.counts["events"] += applied
+        if len(self.sweeper.hollow) > MAX_HOLLOW:
+            self.sweeper.close_hollow()
         if self.strays:
             self._send_on(values, records)
 
@@ -188,7 +195,7 @@ class Ledger:
         minute = stamp_ms // MINUTE_MS
         if minute != self.log_minute:
             if minute // 60 != self.log_minute // 60:
-                self.prints.turn(minute // 60)
+                self.seen.prints.turn(minute // 60)
             self.log_minute = minute
             self.sweeper.turn(stamp_ms)
             self.pricer.free.turn(minute)
@@ -211,8 +218,10 @@ class Ledger:
                 self.strays.append((usage.workspace, index))
                 return
             workspace = self.open_workspace(usage.workspace)
-        if not self._is_new(workspace, usage, offset):
+        if not self.seen.is_new(workspace, usage, offset, self.log_ms):
             self.counts["duplicates"] += 1
+            if not workspace.lanes:
+                self.sweeper.close_if_empty(workspace)
             return
         booking.offset = offset
         if time_ms > self.log_ms + FUTURE_MS or time_ms < self.log_ms - HORIZON_MS:
@@ -238,30 +247,16 @@ class Ledger:
     def open_workspace(self, name: str) -> Workspace:
         workspace = self.workspaces.get(name)
         if workspace is None:
-            workspace = Workspace(name, self.partition)
+            self.crowds.enter(WORKSPACES)
+            workspace = Workspace(name, self.partition, self.crowds)
             self.workspaces[name] = workspace
         return workspace
 
-    def _is_new(self, workspace: Workspace, usage: Usage, offset: int) -> bool:
-        producer, seq = usage.producer, usage.seq
-        if producer and seq >= 0:
-            track = workspace.producers.get(producer)
-            if track is None:
-                track = Producer(workspace.name, producer)
-                workspace.producers[producer] = track
-            if seq == track.next_seq:
-                track.next_seq = seq + 1
-            elif track.has_seen(seq):
-                return False
-            else:
-                self.counts["missing"] += track.see(seq)
-            if not track.dirty:
-                self.changes.touch(track)
-            if track.last_ms // HOUR_MS != self.log_ms // HOUR_MS:
-                self.sweeper.keep_producer(track, self.log_ms)
-            track.last_ms = self.log_ms
-        mark = fingerprint(usage.workspace, usage.source, usage.id)
-        return self.prints.is_new(mark, self.log_minute // 60, offset)
+    def sizes(self) -> dict[str, int]:
+        """How much there is of each kind of state; `crowding` says how much there may be."""
+        free = self.pricer.free.size
+        others = {FINGERPRINTS: len(self.seen.prints.seen), "free_call_bytes": free}
+        return self.crowds.sizes | others
 
     def take_charges(self) -> list[bytes]:
         """What was charged since last asked: JSON lines, in packs that are one record each."""
@@ -283,7 +278,7 @@ class Ledger:
 
     def close(self) -> list[tuple[str, LedgerEntry | None]]:
         """What must be written for these books to continue elsewhere, the position last."""
-        self.prints.close()
+        self.seen.prints.close()
         self.pricer.free.close()
         stamp = stamp_of(self.generation, self.usage_offset)
         records = self.changes.take(stamp)

@@ -7,6 +7,7 @@ from tollway.contract.moments import format_ms
 from tollway.contract.subjects import Subject
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.charging import Booking, price_part
+from tollway.domain.crowding import LIMITS, PENDING, Crowds
 from tollway.domain.free_calls import FreeCalls
 from tollway.domain.prices import BEGINNING_MS, END_MS, PriceBook, Rates
 from tollway.domain.routes import Priced, Route
@@ -17,11 +18,8 @@ from tollway.domain.verdicts import Moment, Verdicts, identity
 from tollway.domain.waiting import Pending, Unpriced
 from tollway.domain.workspaces import Workspace
 
-__all__ = ["MAX_PENDING", "TOOL", "Pricer"]
+__all__ = ["TOOL", "Pricer"]
 
-# Events without a price kept for a later one, in a partition. Past that the charge is still
-# written and counted as unpriced, and no later price charges it.
-MAX_PENDING = 100_000
 # Prices of one workspace held at hand; past that they are looked up anew.
 MAX_PRICED: Final = 10_000
 
@@ -33,18 +31,22 @@ UNPRICED: Final = price_part("unpriced", "", "")
 class Pricer:
     """Prices events of all workspaces of a partition, at the time at which they are booked."""
 
-    __slots__ = ("changes", "free", "moment", "pending", "prices", "verdicts")
+    __slots__ = ("changes", "crowds", "free", "moment", "prices", "verdicts")
 
     def __init__(
-        self, changes: Changes, verdicts: Verdicts, prices: PriceBook, moment: Moment
+        self,
+        changes: Changes,
+        verdicts: Verdicts,
+        prices: PriceBook,
+        moment: Moment,
+        crowds: Crowds,
     ) -> None:
         self.changes = changes
+        self.crowds = crowds
         self.verdicts = verdicts
         self.prices = prices
         self.moment = moment
-        # How many events wait for a price.
-        self.pending = 0
-        self.free = FreeCalls(changes, moment)
+        self.free = FreeCalls(changes, moment, crowds)
 
     def price(
         self,
@@ -148,6 +150,18 @@ class Pricer:
                 booking.cost_pico, booking.state = rates.cost_pico(usage), "conservative"
                 part = price_part("conservative", rates.source, rates.version)
                 booking.head = route.head + part
+        if self.crowds.sizes[PENDING] < LIMITS[PENDING]:
+            self._keep(workspace, run, route, usage, booking)
+        else:
+            # Its charge is written all the same, and no later price corrects it.
+            self.crowds.note(PENDING, 1)
+        if mode == "block":
+            self._block_unpriced(workspace, usage)
+
+    def _keep(
+        self, workspace: Workspace, run: Run, route: Route, usage: Usage, booking: Booking
+    ) -> None:
+        """Keeps an event so that a later price can charge it."""
         key = (usage.provider, usage.model)
         unpriced = workspace.unpriced.get(key)
         if unpriced is None:
@@ -155,15 +169,12 @@ class Pricer:
             workspace.unpriced[key] = unpriced
         unpriced.events += 1
         self.changes.touch(unpriced)
-        if self.pending < MAX_PENDING:
-            self.pending += 1
-            waiting = Pending(usage.event, booking.booked_ms, booking.offset, booking.cost_pico)
-            unpriced.waiting.append(waiting)
-            self.changes.touch(waiting)
-            for account in workspace.accounts_at(run, route, booking.booked_ms):
-                account.unpriced += 1
-        if mode == "block":
-            self._block_unpriced(workspace, usage)
+        self.crowds.enter(PENDING)
+        waiting = Pending(usage.event, booking.booked_ms, booking.offset, booking.cost_pico)
+        unpriced.waiting.append(waiting)
+        self.changes.touch(waiting)
+        for account in workspace.accounts_at(run, route, booking.booked_ms):
+            account.unpriced += 1
 
     def _block_unpriced(self, workspace: Workspace, usage: Usage) -> None:
         subject: Subject = {"model": usage.model}

@@ -1,10 +1,12 @@
 """A later price for what had none: adjustment charges, booked when the events happened."""
 
+from tollway.contract.control import Decision
 from tollway.contract.ledger_entries import FreeCall
 from tollway.contract.moments import format_ms
-from tollway.domain.backfill import recount
+from tollway.domain.backfill import recount, standing_in
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.charging import Booking, price_part
+from tollway.domain.crowding import PENDING
 from tollway.domain.ledger import HORIZON_MS, Ledger
 from tollway.domain.pricing import TOOL
 from tollway.domain.usage import Usage
@@ -21,6 +23,9 @@ def reprice(ledger: Ledger, workspace: Workspace) -> None:
         unpriced = workspace.unpriced[key]
         _settle(ledger, workspace, unpriced, unpriced.waiting)
         _allow(ledger, workspace, unpriced)
+    for held in standing_in(ledger, workspace):
+        if held.rule == "unpriced":
+            _allow_unkept(ledger, workspace, held)
     recount(ledger, workspace)
 
 
@@ -57,10 +62,10 @@ def _settle(
     settled = set(priced)
     unpriced.waiting = [pending for pending in unpriced.waiting if pending not in settled]
     unpriced.events -= len(priced)
-    ledger.pricer.pending -= len(priced)
+    ledger.crowds.leave(PENDING, len(priced))
     for pending in priced:
         ledger.changes.drop(pending)
-    if unpriced.events:
+    if unpriced.waiting:
         ledger.changes.touch(unpriced)
     else:
         del workspace.unpriced[(unpriced.provider, unpriced.model)]
@@ -124,6 +129,15 @@ def _allow(ledger: Ledger, workspace: Workspace, unpriced: Unpriced) -> None:
         return
     message = f"model {unpriced.model!r} has a price now"
     ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
+
+
+def _allow_unkept(ledger: Ledger, workspace: Workspace, held: Decision) -> None:
+    """As `_allow`, of a model of which there were too many events to keep one."""
+    provider, model = held.subject.get("provider", ""), held.subject["model"]
+    unkept = Unpriced(workspace.name, provider, model, 0)
+    if (provider, model) not in workspace.unpriced and _has_price(ledger, workspace, unkept):
+        message = f"model {model!r} has a price now"
+        ledger.verdicts.decide(lift(held, message, ledger.moment), FOREVER_MS, ledger.log_ms)
 
 
 def _has_price(ledger: Ledger, workspace: Workspace, unpriced: Unpriced) -> bool:

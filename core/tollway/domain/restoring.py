@@ -21,14 +21,14 @@ from tollway.contract.ledger_entries import (
 from tollway.contract.moments import format_ms, parse_ms
 from tollway.contract.money import parse_usd
 from tollway.domain.accounts import Account
-from tollway.domain.agents import AgentNorm
 from tollway.domain.calendar import FOREVER_MS, HOUR_MS, MINUTE_MS
+from tollway.domain.crowding import ACCOUNTS, GAPS, HOURS, MINUTES, PENDING, PRODUCERS
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Norm, RunWatch
 from tollway.domain.documents import adopt
 from tollway.domain.leaving import RUN_IDLE_MINUTES, SESSION_IDLE_MS
 from tollway.domain.ledger import Ledger
-from tollway.domain.spend import Hour, Minute
+from tollway.domain.spend import CARRIED, Hour, Minute
 from tollway.domain.waiting import Pending, Unpriced
 from tollway.domain.workspaces import Document
 
@@ -37,6 +37,8 @@ __all__ = ["restore"]
 
 def restore(ledger: Ledger, records: Iterable[tuple[str, LedgerEntry]]) -> None:
     """Fills an empty ledger with the newest record of each key, in any order of keys."""
+    # Who must leave is asked of the whole.
+    ledger.crowds.may_leave = False
     by_kind: dict[type, list[tuple[str, LedgerEntry]]] = {}
     for key, entry in records:
         by_kind.setdefault(type(entry), []).append((key, entry))
@@ -56,6 +58,7 @@ def restore(ledger: Ledger, records: Iterable[tuple[str, LedgerEntry]]) -> None:
         for unpriced in workspace.unpriced.values():
             unpriced.waiting.sort(key=_log_order)
     ledger.pricer.free.restored()
+    ledger.crowds.may_leave = True
 
 
 def _command_offset(entry: LedgerEntry) -> int:
@@ -68,7 +71,7 @@ def _log_order(pending: Pending) -> int:
 
 def _position(ledger: Ledger, entry: PositionEntry) -> None:
     ledger.generation = entry.generation
-    ledger.moment.generation = ledger.prints.generation = entry.generation
+    ledger.moment.generation = ledger.seen.prints.generation = entry.generation
     ledger.usage_offset = ledger.moment.offset = entry.usage_offset
     ledger.commands_offset = ledger.moment.commands = entry.commands_offset
     ledger.log_ms = ledger.moment.time_ms = entry.log_time_ms
@@ -100,10 +103,10 @@ def _one(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
             waiting = _unpriced(ledger, entry.workspace, entry.provider, entry.model)
             waiting.events, waiting.since_ms = entry.events, entry.since_ms
         case NormEntry():
-            norm = AgentNorm(entry.workspace, entry.agent)
+            norm = ledger.open_workspace(entry.workspace).norm(entry.agent)
             norm.norm = Norm.restore(entry.norm)
             norm.last_ms = entry.last_event_ms
-            ledger.open_workspace(entry.workspace).norms[entry.agent] = norm
+            ledger.sweeper.keep_norm(norm, norm.last_ms)
         case AccountEntry():
             _account(ledger, entry)
         case _:
@@ -115,14 +118,14 @@ def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
         case ProducerEntry():
             _producer(ledger, entry)
         case FingerprintsEntry():
-            ledger.prints.restore(key, entry)
+            ledger.seen.prints.restore(key, entry)
         case FreeCallsEntry():
             ledger.pricer.free.restore(key, entry)
         case PendingEntry():
             event = entry.event
             unpriced = _unpriced(ledger, event.workspace, event.provider or "", event.model or "")
             unpriced.waiting.append(Pending(event, entry.booked_ms, entry.offset, entry.cost_pico))
-            ledger.pricer.pending += 1
+            ledger.crowds.enter(PENDING)
         case DecisionEntry():
             lapses = entry.decision.expires_at
             expires_ms = FOREVER_MS if lapses is None else parse_ms(lapses)
@@ -133,6 +136,8 @@ def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
 
 def _hour(ledger: Ledger, entry: HistoryEntry) -> None:
     lane = ledger.open_workspace(entry.workspace).lane(entry.dimensions)
+    if entry.hour != CARRIED:
+        ledger.crowds.enter(HOURS)
     hour = Hour(lane, entry.hour)
     hour.quarters = entry.quarters
     lane.hours[entry.hour] = hour
@@ -153,6 +158,7 @@ def _minute(ledger: Ledger, entry: SpendEntry) -> None:
         )
     )
     number = parse_ms(entry.minute) // MINUTE_MS
+    ledger.crowds.enter(MINUTES)
     minute = Minute(lane, number, entry.opened_at_offset, entry.partition, entry.generation)
     minute.cost = parse_usd(entry.cost)
     minute.events = entry.events
@@ -209,6 +215,7 @@ def _account(ledger: Ledger, entry: AccountEntry) -> None:
     account.buckets = entry.buckets
     account.unpriced = entry.unpriced
     account.set_fired(len(entry.fired_percent))
+    ledger.crowds.enter(ACCOUNTS)
     purse.accounts[start] = account
     if start >= purse.start_ms:
         purse.current, purse.start_ms, purse.end_ms = account, start, end
@@ -221,5 +228,7 @@ def _producer(ledger: Ledger, entry: ProducerEntry) -> None:
     producer.first = [first for first, _ in entry.missing]
     producer.last = [last for _, last in entry.missing]
     producer.last_ms = entry.last_event_ms
+    ledger.crowds.enter(PRODUCERS)
+    ledger.crowds.sizes[GAPS] += len(producer.first)
     ledger.open_workspace(entry.workspace).producers[entry.producer] = producer
     ledger.sweeper.keep_producer(producer, entry.last_event_ms)

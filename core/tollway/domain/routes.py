@@ -3,7 +3,7 @@
 from typing import Final
 
 from tollway.domain.accounts import Purse
-from tollway.domain.agents import AgentNorm
+from tollway.domain.agents import NOBODYS, AgentNorm
 from tollway.domain.charging import charge_head, price_part
 from tollway.domain.prices import Rates
 from tollway.domain.spend import Lane
@@ -78,9 +78,10 @@ class Route:
 
     purses: list[Purse]
 
-    def __init__(self, usage: Usage, lane: Lane, norm: AgentNorm, partition: int) -> None:
+    def __init__(self, usage: Usage, lane: Lane, partition: int) -> None:
         self.lane: Lane = lane
-        self.norm: AgentNorm = norm
+        # Looked up when there is something to note.
+        self.norm: AgentNorm = NOBODYS
         self.head: bytes = charge_head(usage, partition)
         self.free_head: bytes = self.head + FREE
         self.model: str = usage.model

@@ -9,7 +9,7 @@ from tollway.contract.subjects import encode_name
 from tollway.domain.calendar import MINUTE_MS, QUARTER_MS
 from tollway.domain.stateful import Stateful
 
-__all__ = ["CARRIED", "DIMENSIONS_OF_LANE", "Hour", "Lane", "Minute", "encode_lane"]
+__all__ = ["ANY", "CARRIED", "DIMENSIONS_OF_LANE", "Hour", "Lane", "Minute", "encode_lane"]
 
 # The dimensions of a lane, in the order of its key and of `HistoryEntry.dimensions`.
 DIMENSIONS_OF_LANE: Final = ("agent", "provider", "model", "connection", "tool", "user", "customer")
@@ -17,6 +17,8 @@ DIMENSIONS_OF_LANE: Final = ("agent", "provider", "model", "connection", "tool",
 CARRIED: Final = -1
 
 LaneKey = tuple[str, str, str, str, str, str, str]
+# Of what is remembered of a workspace without names.
+ANY: Final[LaneKey] = ("", "", "", "", "", "", "")
 
 
 def encode_lane(workspace: str, dimensions: LaneKey) -> str:
@@ -127,6 +129,10 @@ class Hour(Stateful):
         sums[1] += tokens
         sums[2] += calls
 
+    def add_all(self, other: "Hour") -> None:
+        for quarter, (cost, tokens, calls) in enumerate(other.quarters):
+            self.add(quarter, cost, tokens, calls)
+
     def key(self) -> str:
         return f"history|{self.lane.text}|{self.hour}"
 
@@ -157,6 +163,11 @@ class Lane:
         self.hours = {}
         self.current = None
         self.current_minute = -1
+
+    def newest(self) -> int:
+        """The minute of its newest spend, as far as the books say it."""
+        newest = max((minute.touched for minute in self.minutes.values()), default=-1)
+        return max(newest, max(self.hours, default=CARRIED) * 60 + 59)
 
     def close(self, minute: Minute) -> Hour:
         """Takes a minute out and folds it into its hour, which is returned, changed."""

@@ -1,5 +1,7 @@
 """What the ledger remembers: a piece of state that writes itself down, and leaves in time."""
 
+from typing import Final
+
 from tollway.contract.ledger_entries import LedgerEntry
 
 __all__ = ["Changes", "Stateful", "Wheel"]
@@ -47,6 +49,11 @@ class Changes:
         piece.slot = -1
         self.left.append(piece)
 
+    def forget(self, piece: Stateful) -> None:
+        """As `drop`, of what no table wants the last words of."""
+        piece.dirty = False
+        self.drop(piece)
+
     def take(self, stamp: int) -> list[tuple[str, LedgerEntry | None]]:
         """Records in the order in which they must be written: last words, tombstones, changes.
 
@@ -69,6 +76,10 @@ class Changes:
         return records
 
 
+# Listings of a wheel among which none is looked for that is out of date.
+_FEW: Final = 10_000
+
+
 class Wheel:
     """Pieces of state by the slot of log time at which they may leave; touching moves them on.
 
@@ -76,17 +87,25 @@ class Wheel:
     that is out of date is passed over.
     """
 
-    __slots__ = ("at", "slots")
+    __slots__ = ("at", "listed", "most", "slots")
 
     slots: dict[int, list[Stateful]]
     # All slots up to this one have been turned.
     at: int
+    # How many listings there are, and at how many those out of date are struck off.
+    listed: int
+    most: int
 
     def __init__(self) -> None:
         self.slots = {}
         self.at = -1
+        self.listed = 0
+        self.most = _FEW
 
     def put(self, piece: Stateful, slot: int) -> None:
+        if self.listed >= self.most:
+            self.strike_off()
+        self.listed += 1
         piece.slot = slot
         waiting = self.slots.get(slot)
         if waiting is None:
@@ -99,10 +118,33 @@ class Wheel:
         due: list[Stateful] = []
         if self.slots and now > self.at:
             for slot in sorted(slot for slot in self.slots if slot <= now):
-                for piece in self.slots.pop(slot):
-                    if piece.slot == slot:
-                        # Off the wheel: listed twice in one slot, it is due once.
-                        piece.slot = -1
-                        due.append(piece)
+                due += self._take(slot)
         self.at = now
         return due
+
+    def take_oldest(self) -> list[Stateful]:
+        """Whatever waits in the oldest slot, before its time; none where that is out of date."""
+        return self._take(min(self.slots)) if self.slots else []
+
+    def strike_off(self) -> None:
+        """Forgets listings that are out of date, so that what has left leaves memory too."""
+        kept = 0
+        for slot, waiting in list(self.slots.items()):
+            current = list(dict.fromkeys(piece for piece in waiting if piece.slot == slot))
+            if current:
+                self.slots[slot] = current
+                kept += len(current)
+            else:
+                del self.slots[slot]
+        self.listed, self.most = kept, 4 * kept + _FEW
+
+    def _take(self, slot: int) -> list[Stateful]:
+        taken: list[Stateful] = []
+        waiting = self.slots.pop(slot)
+        self.listed -= len(waiting)
+        for piece in waiting:
+            if piece.slot == slot:
+                # Off the wheel: listed twice in one slot, it is due once.
+                piece.slot = -1
+                taken.append(piece)
+        return taken

@@ -10,6 +10,7 @@ from tollway.contract.subjects import Subject, encode_name, encode_subject
 from tollway.domain.accounts import Account
 from tollway.domain.budgets import UNITS
 from tollway.domain.calendar import FOREVER_MS
+from tollway.domain.crowding import VERDICTS, Crowds
 from tollway.domain.stateful import Changes, Stateful, Wheel
 
 __all__ = ["Moment", "Standing", "Verdicts", "budget_decision", "identity", "lift"]
@@ -79,13 +80,14 @@ _SLOT_MS: Final = 60_000
 class Verdicts:
     """The verdicts that stand in a partition, and what has been decided since it was last asked."""
 
-    __slots__ = ("changes", "made", "standing", "wheel")
+    __slots__ = ("changes", "crowds", "made", "standing", "wheel")
 
     standing: dict[str, Standing]
     made: list[Decision | Finding]
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, crowds: Crowds) -> None:
         self.changes = changes
+        self.crowds = crowds
         self.standing = {}
         self.made = []
         self.wheel = Wheel()
@@ -101,19 +103,13 @@ class Verdicts:
         fresh = Standing(decision, expires_ms)
         key = fresh.key()
         held = self.standing.get(key)
-        if (
-            held is not None
-            and held.decision.action == "block"
-            and held.expires_ms > now_ms
-            and (
-                decision.action == "warn"
-                or (
-                    decision.action == "block"
-                    and decision.rule != "manual"
-                    and expires_ms < held.expires_ms
-                )
-            )
-        ):
+        if held is not None and held.expires_ms > now_ms and _softens(held, fresh):
+            return
+        crowds = self.crowds
+        if held is None and decision.action == "warn" and crowds.is_over(VERDICTS):
+            # Blocks are held however many there are: let go, they could be neither told anew to
+            # whoever begins nor lifted.
+            crowds.note(VERDICTS, 1)
             return
         self.made.append(decision)
         if held is not None:
@@ -121,9 +117,10 @@ class Verdicts:
             fresh = held
         if decision.action == "allow":
             if held is not None:
-                del self.standing[key]
-                self.changes.drop(held)
+                self.forget(held)
             return
+        if held is None:
+            crowds.add(VERDICTS)
         self.standing[key] = fresh
         self.changes.touch(fresh)
         if expires_ms < FOREVER_MS:
@@ -134,17 +131,22 @@ class Verdicts:
         for piece in self.wheel.turn(now_ms // _SLOT_MS):
             assert isinstance(piece, Standing)
             if piece.expires_ms <= now_ms:
-                self.standing.pop(piece.key(), None)
-                self.changes.drop(piece)
+                self.forget(piece)
+
+    def forget(self, held: Standing) -> None:
+        """Whoever was told of it obeys it until it ends."""
+        if self.standing.pop(held.key(), None) is not None:
+            self.crowds.leave(VERDICTS)
+        self.changes.drop(held)
 
     def withdraw(self, decision: Decision) -> None:
         """Forgets a decision without a word, so that another may follow, softer or shorter.
 
         Two decisions of one version about one key would leave to chance which of them holds.
         """
-        held = self.standing.pop(Standing(decision, 0).key(), None)
+        held = self.standing.get(standing_key(decision.workspace, decision.subject, decision.rule))
         if held is not None:
-            self.changes.drop(held)
+            self.forget(held)
 
     def stands(self, workspace: str, subject: Subject, rule: str, now_ms: int) -> Decision | None:
         held = self.standing.get(standing_key(workspace, subject, rule))
@@ -152,9 +154,18 @@ class Verdicts:
 
     def restore(self, decision: Decision, expires_ms: int) -> None:
         piece = Standing(decision, expires_ms)
+        self.crowds.add(VERDICTS)
         self.standing[piece.key()] = piece
         if expires_ms < FOREVER_MS:
             self.wheel.put(piece, expires_ms // _SLOT_MS + 1)
+
+
+def _softens(held: Standing, fresh: Standing) -> bool:
+    action, rule = fresh.decision.action, fresh.decision.rule
+    ends_earlier = fresh.expires_ms < held.expires_ms
+    return held.decision.action == "block" and (
+        action == "warn" or (action == "block" and rule != "manual" and ends_earlier)
+    )
 
 
 def budget_decision(account: Account, percent: int, moment: Moment, idle_end_ms: int) -> Decision:

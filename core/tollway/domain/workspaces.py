@@ -10,6 +10,7 @@ from tollway.contract.subjects import Subject, encode_name
 from tollway.domain.accounts import Account, Purse
 from tollway.domain.agents import AgentNorm
 from tollway.domain.budgets import Rule
+from tollway.domain.crowding import LANES, NORMS, ROUTES, RUNS, Crowds
 from tollway.domain.dedup import Producer
 from tollway.domain.detectors import Profile, profile_of
 from tollway.domain.matching import purse_key, subject_of, values_of
@@ -20,12 +21,12 @@ from tollway.domain.stateful import Stateful
 from tollway.domain.usage import Usage
 from tollway.domain.waiting import Unpriced
 
-__all__ = ["MAX_ROUTES", "Document", "Workspace"]
+__all__ = ["Document", "Workspace"]
 
 # How far a child's spend is counted upwards.
 MAX_ANCESTORS: Final = 8
-# Routes of one workspace held at hand; past that they are looked up anew.
-MAX_ROUTES = 100_000
+# Routes whose purses a run holds at hand, where budgets name both; past that it looks them up.
+MAX_MIXED: Final = 64
 
 
 class Document(Stateful):
@@ -60,6 +61,7 @@ class Workspace:
     """One workspace: rules, accounts, minutes, runs, producers, and the routes to them."""
 
     __slots__ = (
+        "crowds",
         "documents",
         "has_mixed",
         "heirs",
@@ -95,9 +97,10 @@ class Workspace:
     unpriced: dict[tuple[str, str], Unpriced]
     priced: dict[tuple[str, str, str], Priced]
 
-    def __init__(self, name: str, partition: int) -> None:
+    def __init__(self, name: str, partition: int, crowds: Crowds) -> None:
         self.name = name
         self.partition = partition
+        self.crowds = crowds
         self.routes = {}
         self.rules = {}
         self.purses = {}
@@ -131,18 +134,24 @@ class Workspace:
     def lane(self, dimensions: LaneKey) -> Lane:
         lane = self.lanes.get(dimensions)
         if lane is None:
-            lane = self.lanes[dimensions] = Lane(self.name, dimensions)
+            self.crowds.enter(LANES)
+            # Whoever made room may have opened it, for what others had spent.
+            if dimensions in self.lanes:
+                self.crowds.leave(LANES)
+            lane = self.lanes.setdefault(dimensions, Lane(self.name, dimensions))
         return lane
 
     def norm(self, agent: str) -> AgentNorm:
         norm = self.norms.get(agent)
         if norm is None:
+            self.crowds.enter(NORMS)
             norm = self.norms[agent] = AgentNorm(self.name, agent)
         return norm
 
     def run(self, session: str, agent: str) -> Run:
         run = self.runs.get((session, agent))
         if run is None:
+            self.crowds.enter(RUNS)
             run = self.runs[(session, agent)] = Run(self.name, session, agent)
         return run
 
@@ -154,8 +163,7 @@ class Workspace:
         key = route_key(usage)
         route = self.routes.get(key)
         if route is None:
-            if len(self.routes) >= MAX_ROUTES:
-                self.routes.clear()
+            self.crowds.enter(ROUTES)
             route = self.routes[key] = self._open_route(usage)
         if usage.kind == "llm":
             run.model_route = route
@@ -175,10 +183,16 @@ class Workspace:
                 usage.customer,
             )
         )
-        return Route(usage, lane, self.norm(usage.agent), self.partition)
+        return Route(usage, lane, self.partition)
+
+    def forget_routes(self) -> None:
+        self.crowds.leave(ROUTES, len(self.routes))
+        self.routes.clear()
+        self.priced.clear()
 
     def settle_route(self, route: Route) -> None:
-        """Looks up the purses of a route that no budget over sessions has."""
+        """Looks up the lane, which may have left, and the purses without budgets over sessions."""
+        route.lane = self.lane(route.lane.dimensions)
         route.revision = self.revision
         route.purses = []
         values = values_of(route)
@@ -206,6 +220,8 @@ class Workspace:
             run.mixed = {}
         purses = run.mixed.get(route)
         if purses is None:
+            if len(run.mixed) >= MAX_MIXED:
+                run.mixed.clear()
             purses = run.mixed[route] = []
             for rule in self.rules.values():
                 if rule.is_mixed and run.session:
@@ -231,7 +247,9 @@ class Workspace:
         return [*route.purses, *run.purses, *mixed]
 
     def accounts_at(self, run: Run, route: Route, at_ms: int) -> list[Account]:
-        found = [purse.at(at_ms) for purse in self.purses_of(run, route)]
+        purses = self.purses_of(run, route)
+        # Twice: who was found first may have made room for the others.
+        found = [purse.at(at_ms) for purse in (*purses, *purses)][len(purses) :]
         return [account for account in found if account is not None]
 
     def learn_parent(self, run: Run, parent: str) -> None:
@@ -249,7 +267,8 @@ class Workspace:
 
     def forget_run(self, run: Run) -> None:
         """Lets a run go, and its session's parent with the last run that knows it."""
-        self.runs.pop((run.session, run.agent), None)
+        if self.runs.pop((run.session, run.agent), None) is not None:
+            self.crowds.leave(RUNS)
         if not run.parent:
             return
         self.heirs[run.session] -= 1
@@ -271,5 +290,10 @@ class Workspace:
         key = purse_key(rule, subject)
         purse = self.purses.get(key)
         if purse is None:
-            purse = self.purses[key] = Purse(rule, subject, self.partition)
+            purse = self.purses[key] = Purse(rule, subject, self.partition, self.crowds)
         return purse
+
+    def is_empty(self) -> bool:
+        """Whether nothing of it is in the books."""
+        held = self.documents or self.lanes or self.runs or self.norms or self.producers
+        return not (held or self.unpriced or self.purses)

@@ -5,6 +5,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tollway.domain.crowding import EARLY
 from tollway.streams.owner import Owner
 
 __all__ = ["Metrics"]
@@ -53,6 +54,21 @@ class Metrics:
             registry=registry,
         )
         self._counted: dict[int, dict[str, int]] = {}
+        self._measure_state()
+
+    def _measure_state(self) -> None:
+        self._pieces = Gauge(
+            "tollway_state_pieces",
+            "How much state is held, by kind.",
+            ["partition", "kind"],
+            registry=self._registry,
+        )
+        self._early = Counter(
+            "tollway_state_left_early_total",
+            "State that left before its time because there was more than may be held, by kind.",
+            ["kind"],
+            registry=self._registry,
+        )
 
     def applied(self, owner: Owner, stamp_ms: int) -> None:
         """After a slice: what the ledger counted since the last one."""
@@ -60,7 +76,9 @@ class Metrics:
         before = self._counted.setdefault(owner.partition, dict(ledger.counts))
         for name, count in ledger.counts.items():
             grown = count - before.get(name, 0)
-            if grown > 0:
+            if grown > 0 and name.startswith(EARLY):
+                self._early.labels(name.removeprefix(EARLY)).inc(grown)
+            elif grown > 0:
                 self._events.labels(name).inc(grown)
             before[name] = count
         label = str(owner.partition)
@@ -68,7 +86,9 @@ class Metrics:
         self._offset.labels(label).set(ledger.usage_offset)
         self._blocks.labels(label).set(len(ledger.verdicts.standing))
 
-    def closed(self, records: int, seconds: float) -> None:
+    def closed(self, owner: Owner, records: int, seconds: float) -> None:
+        for kind, size in owner.ledger.sizes().items():
+            self._pieces.labels(str(owner.partition), kind).set(size)
         self._records.inc(records)
         self._closings.observe(seconds)
 

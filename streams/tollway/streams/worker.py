@@ -196,7 +196,7 @@ class Worker:
                 die(f"books of partition {partition} not written\n{traceback.format_exc()}")
             owner.written(closing)
             owned.committed_s = time.monotonic()
-            self._metrics.closed(len(closing.records), owned.committed_s - started)
+            self._metrics.closed(owner, len(closing.records), owned.committed_s - started)
 
     def _write_blocking(self, books: Books, closing: Closing) -> None:
         # Once the books hold what made them, decisions that did not arrive are never made again.
