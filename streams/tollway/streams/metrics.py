@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -70,10 +71,26 @@ class Metrics:
             registry=self._registry,
         )
 
+    def owned(self, owner: Owner) -> None:
+        """A partition was taken over: what its ledger has counted so far, others told."""
+        self._counted[owner.partition] = dict(owner.ledger.counts)
+
+    def gone(self, owner: Owner) -> None:
+        """A partition was given back: its figures would stand still here."""
+        label = str(owner.partition)
+        shown: list[tuple[Gauge, tuple[str, ...]]] = [
+            (gauge, (label,)) for gauge in (self._lag, self._offset, self._blocks)
+        ]
+        shown += [(self._pieces, (label, kind)) for kind in owner.ledger.sizes()]
+        for gauge, labels in shown:
+            # Older clients raise where nothing was shown yet.
+            with suppress(KeyError):
+                gauge.remove(*labels)
+
     def applied(self, owner: Owner, stamp_ms: int) -> None:
         """After a slice: what the ledger counted since the last one."""
         ledger = owner.ledger
-        before = self._counted.setdefault(owner.partition, dict(ledger.counts))
+        before = self._counted[owner.partition]
         for name, count in ledger.counts.items():
             grown = count - before.get(name, 0)
             if grown > 0 and name.startswith(EARLY):

@@ -93,6 +93,7 @@ class Worker:
         if self._owned.get(partition) is not owned:
             return
         owned.books, owned.owner = books, owner
+        self._metrics.owned(owner)
         self._metrics.recovery_seconds.observe(time.monotonic() - started)
         self._commands.follow(partition, owner.ledger.commands_offset + 1)
         self.fetcher.follow(partition, owner.ledger.usage_offset + 1)
@@ -129,6 +130,8 @@ class Worker:
             if one.task is not None and not one.task.done():
                 # It ends by itself, finds that it is no longer owned, and leaves nothing behind.
                 await asyncio.wait([one.task])
+            if one.owner is not None:
+                self._metrics.gone(one.owner)
 
     async def apply(self, chunk: Chunk, event: Acknowledged) -> None:
         """Applies a chunk, in slices, so that the loop breathes."""
