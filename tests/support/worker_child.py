@@ -71,11 +71,15 @@ class WorkerChild:
 
     def partitions(self) -> int:
         """How many it owns and has recovered; 0 while it is not ready."""
+        return len(self.ready() or ())
+
+    def ready(self) -> set[str] | None:
+        """Which partitions it owns and has recovered; None while it is not ready."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz") as answer:
-                return len(json.load(answer)["partitions"])
+                return set(json.load(answer)["partitions"])
         except (URLError, ConnectionError):
-            return 0
+            return None
 
     def exit_code(self) -> int | None:
         until(lambda: not self.child.running, "the worker's end", worker=self.child)

@@ -62,6 +62,7 @@ class Worker:
         self._metrics = metrics
         self._catalogue = Catalogue.bundled()
         self._owned: dict[int, Owned] = {}
+        self._is_assigned = False
         self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="tollway-books")
         self._recovering = asyncio.Semaphore(_RECOVERIES_AT_ONCE)
         self._loop = asyncio.get_running_loop()
@@ -74,6 +75,7 @@ class Worker:
 
     def own(self, partitions: Iterable[int]) -> None:
         """Takes partitions over: each is recovered beside the others."""
+        self._is_assigned = True
         for partition in partitions:
             if partition not in self._owned:
                 owned = self._owned[partition] = Owned()
@@ -123,6 +125,7 @@ class Worker:
     async def disown(self) -> None:
         """Gives all partitions back: Faust's protocol is eager. Their books have been closed."""
         memory.let_go()
+        self._is_assigned = False
         owned, self._owned = self._owned, {}
         for partition, one in owned.items():
             self._commands.leave(partition)
@@ -261,7 +264,8 @@ class Worker:
                 die(f"books of partition {partition} have not moved for {stuck_s:.0f} s")
 
     def is_ready(self) -> bool:
-        return all(owned.ready.is_set() for owned in self._owned.values())
+        """Whether the group has said what is its own, be it nothing, and all of it is recovered."""
+        return self._is_assigned and all(owned.ready.is_set() for owned in self._owned.values())
 
     def state(self) -> dict[str, object]:
         """What the worker owns and how far it is, for its health page."""
