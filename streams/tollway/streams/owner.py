@@ -179,6 +179,15 @@ class Owner:
                 decision = standing.decision
                 self._control.publish(self.partition, control_key(decision), _encode(decision))
 
+    def state(self) -> dict[str, object]:
+        """How far the ledger is, for the worker's health page."""
+        ledger = self.ledger
+        return {
+            "usage_offset": ledger.usage_offset,
+            "log_time": format_ms(ledger.log_ms),
+            "counts": dict(ledger.counts),
+        }
+
     def beat(self, now_ms: int) -> None:
         ledger = self.ledger
         beat = Heartbeat(

@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tollway.contract.moments import format_ms
 from tollway.domain.prices import Catalogue
 from tollway.streams import memory
 from tollway.streams.continuing import LogLost
@@ -269,12 +268,11 @@ class Worker:
 
     def state(self) -> dict[str, object]:
         """What the worker owns and how far it is, for its health page."""
+        nothing = {"usage_offset": None, "log_time": None, "counts": None}
         return {
             str(partition): {
                 "ready": owned.ready.is_set(),
-                "usage_offset": owned.owner.ledger.usage_offset if owned.owner else None,
-                "log_time": format_ms(owned.owner.ledger.log_ms) if owned.owner else None,
-                "counts": dict(owned.owner.ledger.counts) if owned.owner else None,
+                **(owned.owner.state() if owned.owner else nothing),
             }
             for partition, owned in sorted(self._owned.items())
         }
