@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 
 from confluent_kafka import (
     Consumer,
@@ -26,6 +26,15 @@ __all__ = ["KafkaCommandLog", "KafkaSinkLag", "Offsets"]
 
 CONFIRM_SECONDS = 6.0
 ANSWER_SECONDS = 5.0
+_AGAIN_SECONDS = 0.1
+# What brokers answer while a coordinator moves, and just after they have started.
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    }
+)
 # Up to here the records behind are counted one by one, above it by their offsets.
 COUNTED_RECORDS_MAX = 500
 # The embedded broker tells 0 as the end while a transaction is open: then reading finds it.
@@ -183,8 +192,19 @@ class KafkaSinkLag:
         # Below 0 where nothing is committed yet.
         return {
             (at.topic, at.partition): max(at.offset, firsts[at.topic, at.partition])
-            for at in self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
+            for at in self._committed(partitions)
         }
+
+    def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Asked again while the group's coordinator moves, as the client does not by itself."""
+        end_s = monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVING or monotonic() > end_s:
+                    raise
+                sleep(_AGAIN_SECONDS)
 
     def _offsets(
         self,

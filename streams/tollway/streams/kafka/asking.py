@@ -3,7 +3,13 @@
 import time
 from collections.abc import Sequence
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from tollway.contract.topics import USAGE
@@ -53,11 +59,23 @@ def group_offset(settings: WorkerSettings, partition: int) -> int:
     """
     consumer = reader(settings, {"group.id": settings.group})
     try:
-        place = TopicPartition(USAGE.name, partition)
-        (committed,) = consumer.committed([place], timeout=BROKER_S)
+        return max(0, _committed(consumer, TopicPartition(USAGE.name, partition)).offset)
     finally:
         consumer.close()
-    return max(0, committed.offset)
+
+
+def _committed(consumer: Consumer, place: TopicPartition) -> TopicPartition:
+    """Asked again while the group's coordinator moves, as the client does not by itself."""
+    end_s = time.monotonic() + BROKER_S
+    while True:
+        try:
+            (committed,) = consumer.committed([place], timeout=BROKER_S)
+        except KafkaException as error:
+            if error.args[0].code() not in PASSING or time.monotonic() > end_s:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return committed
 
 
 def group_members(settings: WorkerSettings) -> list[str]:
