@@ -1,6 +1,5 @@
 """Laws of the ledger where state leaves early, because there is more than may be held."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from crowds import crowded_log, few
 from ledgers import T0, command, event
-from logs import Entry, Outcome, play
+from logs import Entry, Outcome, play, sums_of_minutes
 from naive_sums import oracle_minutes
 from tollway.contract.money import parse_usd
 from tollway.domain.crowding import LANES, LIMITS, PENDING, ROUTES, VERDICTS, WORKSPACES
@@ -59,14 +58,7 @@ def test_a_restart_anywhere_changes_nothing(random: Random) -> None:
 def test_minutes_balance_to_the_last_digit(random: Random) -> None:
     with held_to(few(random)):
         outcome = play(crowded_log(random))
-    sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for row in outcome.books.spend_rows().values():
-        lane = (row.agent, row.provider, row.model, row.connection, row.tool, row.user)
-        into = sums[(row.workspace, *lane, row.customer, row.minute)]
-        into[0] += parse_usd(row.cost)
-        into[1] += row.input_tokens
-        into[2] += row.output_tokens
-    assert dict(sums) == dict(oracle_minutes(outcome.log.charges()))
+    assert sums_of_minutes(outcome) == oracle_minutes(outcome.log.charges())
 
 
 @CALM

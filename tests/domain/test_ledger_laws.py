@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledgers import DAY, HOUR, MINUTE, T0, Log, command
-from logs import Entry, Outcome, entries_at_rest, logs, play
+from logs import Entry, Outcome, entries_at_rest, logs, play, sums_of_minutes
 from naive_sums import oracle_minutes, oracle_window
 from tollway.contract.control import Decision, control_key
 from tollway.contract.moments import parse_ms
@@ -100,19 +100,8 @@ def test_the_order_of_events_changes_no_total(log: list[Entry], data: st.DataObj
     assert sorted((c.id, c.time, c.cost) for c in one.log.charges()) == sorted(
         (c.id, c.time, c.cost) for c in other.log.charges()
     )
-    assert _minutes(one) == _minutes(other)
+    assert sums_of_minutes(one) == sums_of_minutes(other)
     assert _windows(one) == _windows(other)
-
-
-def _minutes(outcome: Outcome) -> dict[tuple[str, ...], list[int]]:
-    sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for row in outcome.books.spend_rows().values():
-        lane = (row.agent, row.provider, row.model, row.connection, row.tool, row.user)
-        into = sums[(row.workspace, *lane, row.customer, row.minute)]
-        into[0] += parse_usd(row.cost)
-        into[1] += row.input_tokens
-        into[2] += row.output_tokens
-    return dict(sums)
 
 
 def _windows(outcome: Outcome) -> dict[tuple[object, ...], tuple[str, int, int]]:
@@ -153,7 +142,7 @@ def test_a_duplicate_changes_nothing_but_counters(log: list[Entry], data: st.Dat
 def test_the_books_balance_to_the_last_digit(log: list[Entry]) -> None:
     outcome = play(_watched(log))
     charges = outcome.log.charges()
-    assert _minutes(outcome) == {lane: sums for lane, sums in oracle_minutes(charges).items()}
+    assert sums_of_minutes(outcome) == oracle_minutes(charges)
     rows = outcome.books.account_rows()
     for workspace in ("acme", "beta"):
         own = [c for c in charges if c.workspace == workspace and c.kind != "loss"]

@@ -1,6 +1,7 @@
 """Small logs for laws: what Hypothesis draws, made concrete, and played to a ledger."""
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,18 @@ from hypothesis import strategies as st
 from ledgers import DAY, HOUR, MINUTE, T0, Books, Log, budget, command
 from tollway.contract.ledger_entries import FingerprintsEntry, FreeCallsEntry
 from tollway.contract.moments import format_ms
+from tollway.contract.money import parse_usd
 
-__all__ = ["Entry", "Outcome", "entries_at_rest", "events", "logs", "play", "steps"]
+__all__ = [
+    "Entry",
+    "Outcome",
+    "entries_at_rest",
+    "events",
+    "logs",
+    "play",
+    "steps",
+    "sums_of_minutes",
+]
 
 _encode = msgspec.json.Encoder().encode
 Step = tuple[str, int, dict[str, Any]]
@@ -216,6 +227,18 @@ def play(
         played.books,
         played,
     )
+
+
+def sums_of_minutes(outcome: Outcome) -> dict[tuple[str, ...], list[int]]:
+    """What the table `spend` adds up to, as `oracle_minutes` says it of charges."""
+    sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in outcome.books.spend_rows().values():
+        lane = (row.agent, row.provider, row.model, row.connection, row.tool, row.user)
+        into = sums[(row.workspace, *lane, row.customer, row.minute)]
+        into[0] += parse_usd(row.cost)
+        into[1] += row.input_tokens
+        into[2] += row.output_tokens
+    return dict(sums)
 
 
 def entries_at_rest(books: Books) -> dict[str, object]:

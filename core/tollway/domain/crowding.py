@@ -1,7 +1,7 @@
 """How much of each kind of state a partition may hold, and who leaves before its time past that.
 
 Whoever has most gives way first, so that one workspace, or one budget, that makes up names without
-end costs the others nothing.
+end takes nothing from the others but old minutes and hours.
 """
 
 from collections.abc import Callable, Collection
@@ -114,7 +114,7 @@ class Crowds:
         self.sizes[kind] += 1
 
     def add(self, kind: str) -> None:
-        """Counts a piece for which room is made later, by `trim`."""
+        """Counts a piece without making room: for what never leaves early, or before `trim`."""
         self.sizes[kind] += 1
 
     def trim(self, kind: str) -> None:

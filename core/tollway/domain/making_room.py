@@ -62,7 +62,6 @@ class Relief(Crowds):
             RUNS: self._runs,
             WORKSPACES: self._workspaces,
         }
-
         turning = self.sweeper
         # Where pieces of a kind, and those that leave with them, are listed.
         self._wheels: dict[str, tuple[Wheel, ...]] = {

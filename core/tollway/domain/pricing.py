@@ -7,7 +7,7 @@ from tollway.contract.moments import format_ms
 from tollway.contract.subjects import Subject
 from tollway.domain.calendar import FOREVER_MS
 from tollway.domain.charging import Booking, price_part
-from tollway.domain.crowding import LIMITS, PENDING, Crowds
+from tollway.domain.crowding import PENDING, Crowds
 from tollway.domain.free_calls import FreeCalls
 from tollway.domain.prices import BEGINNING_MS, END_MS, PriceBook, Rates
 from tollway.domain.routes import Priced, Route
@@ -150,11 +150,11 @@ class Pricer:
                 booking.cost_pico, booking.state = rates.cost_pico(usage), "conservative"
                 part = price_part("conservative", rates.source, rates.version)
                 booking.head = route.head + part
-        if self.crowds.sizes[PENDING] < LIMITS[PENDING]:
-            self._keep(workspace, run, route, usage, booking)
-        else:
+        if self.crowds.is_over(PENDING):
             # Its charge is written all the same, and no later price corrects it.
             self.crowds.note(PENDING, 1)
+        else:
+            self._keep(workspace, run, route, usage, booking)
         if mode == "block":
             self._block_unpriced(workspace, usage)
 
@@ -169,7 +169,7 @@ class Pricer:
             workspace.unpriced[key] = unpriced
         unpriced.events += 1
         self.changes.touch(unpriced)
-        self.crowds.enter(PENDING)
+        self.crowds.add(PENDING)
         waiting = Pending(usage.event, booking.booked_ms, booking.offset, booking.cost_pico)
         unpriced.waiting.append(waiting)
         self.changes.touch(waiting)

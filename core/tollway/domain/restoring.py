@@ -125,7 +125,7 @@ def _seen_or_said(ledger: Ledger, key: str, entry: LedgerEntry) -> None:
             event = entry.event
             unpriced = _unpriced(ledger, event.workspace, event.provider or "", event.model or "")
             unpriced.waiting.append(Pending(event, entry.booked_ms, entry.offset, entry.cost_pico))
-            ledger.crowds.enter(PENDING)
+            ledger.crowds.add(PENDING)
         case DecisionEntry():
             lapses = entry.decision.expires_at
             expires_ms = FOREVER_MS if lapses is None else parse_ms(lapses)
